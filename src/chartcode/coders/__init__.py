@@ -1,0 +1,1 @@
+"""Coders: from a clean note to a score for every ICD-10 code."""

@@ -1,0 +1,1 @@
+"""How good the codes are: metrics, thresholds, intervals, calibration."""

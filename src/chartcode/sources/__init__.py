@@ -1,0 +1,1 @@
+"""Sources of raw hospital data, each yielding the files of MIMIC-IV."""

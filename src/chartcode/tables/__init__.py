@@ -1,0 +1,1 @@
+"""Raw files to model-ready tables: bronze, silver, split, gold."""
