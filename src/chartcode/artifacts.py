@@ -135,7 +135,9 @@ class Writer:
 
 
 @contextmanager
-def parquet_writer(path: Path, schema: pa.Schema, dictionary: Sequence[str] | bool = True) -> Iterator[pq.ParquetWriter]:
+def parquet_writer(
+    path: Path, schema: pa.Schema, dictionary: Sequence[str] | bool = True
+) -> Iterator[pq.ParquetWriter]:
     """The house's Parquet settings: zstd 1, page checksums, no statistics on columns without a dictionary."""
     columns = list(dictionary) if not isinstance(dictionary, bool) else dictionary
     with pq.ParquetWriter(
@@ -211,7 +213,9 @@ class Artifact:
             self.manifest: dict[str, Any] = json.loads(raw)
             self._files: dict[str, dict[str, Any]] = self.manifest["files"]
         except FileNotFoundError:
-            raise ArtifactError(f"{self.folder}: no {MANIFEST}; run `dvc repro` or `dvc pull --allow-missing`") from None
+            raise ArtifactError(
+                f"{self.folder}: no {MANIFEST}; run `dvc repro` or `dvc pull --allow-missing`"
+            ) from None
         except (ValueError, KeyError, TypeError):
             raise ArtifactError(f"{path}: damaged; run `dvc checkout` or `dvc repro --force`") from None
         self.fingerprint = hashlib.sha256(raw).hexdigest()

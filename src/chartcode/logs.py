@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
@@ -17,11 +18,10 @@ DEBUG_VARIABLE = "CHARTCODE_DEBUG"
 
 def configure() -> None:
     """Send structlog to standard error: coloured lines on a terminal, one JSON object a line otherwise."""
-    renderer: structlog.typing.Processor
-    if sys.stderr.isatty():
-        renderer = structlog.dev.ConsoleRenderer()
-    else:
-        renderer = structlog.processors.JSONRenderer()
+    on_terminal = sys.stderr.isatty()
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if on_terminal else structlog.processors.JSONRenderer()
+    )
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso"), renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -60,7 +60,7 @@ def guarded(work: Callable[[], None]) -> int:
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         sys.stderr.write(
-            f"error: unexpected {type(error).__name__} in {os.path.basename(place.filename)}:{place.lineno}; "
+            f"error: unexpected {type(error).__name__} in {Path(place.filename).name}:{place.lineno}; "
             f"{DEBUG_VARIABLE}=1 shows the traceback, which may quote data\n"
         )
         return 1

@@ -1,0 +1,69 @@
+# `make help` lists what can be typed. Everything is installed into .venv from requirements/base.lock.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# DVC's own telemetry is off in .dvc/config; no stage but `encoder` may reach a model hub.
+export DVC_NO_ANALYTICS := true
+export HF_HUB_OFFLINE := 1
+
+.PHONY: help install install-dev run test test-fast lint lock codiesp pull reset experiments clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+# Wheels are checked against the hashes of the lock; torch alone is unhashed, because CPU and CUDA builds differ.
+.venv/base: requirements/base.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed; set PYTHON=..."; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/base.lock
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+.venv/dev: .venv/base requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.lock
+	@touch $@
+
+install: .venv/base  ## make .venv and install everything a run needs
+install-dev: .venv/dev  ## the same, and what tests and linters need
+
+run: .venv/base  ## bare machine to metrics on the synthetic hospital: install, dvc repro, table
+	$(BIN)/dvc repro
+	@$(BIN)/chartcode compare
+
+test: .venv/dev  ## bare machine to test results: install, whole suite
+	$(BIN)/pytest -n 2
+
+test-fast: .venv/dev  ## the suite without its slow tests
+	$(BIN)/pytest -n 2 -m "not slow"
+
+lint: .venv/dev  ## ruff, format check, mypy strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+LOCK = $(BIN)/uv pip compile pyproject.toml requirements/torch.in --override requirements/overrides.in --extra neural \
+	--universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+lock: .venv/dev  ## resolve the locks anew from pyproject.toml (names, versions, hashes; no hosts)
+	$(LOCK) --quiet --output-file requirements/base.lock
+	$(LOCK) --quiet --extra dev --constraint requirements/base.lock --output-file requirements/dev.lock
+
+# CodiEsp has 750 notes: every gold code is a label (the top 50 would cover 343 of 1,357 test pairs).
+codiesp: .venv/base  ## real open cases (after `chartcode fetch codiesp`): every gold code, as an experiment
+	$(BIN)/dvc exp run -S data.source=codiesp -S gold.top_k=null -S gold.min_count=1 -S silver.min_tokens=0
+	@$(BIN)/chartcode compare
+
+pull: .venv/base  ## artifacts from the private remote (a source that was never built is no error)
+	$(BIN)/dvc pull --allow-missing
+
+reset:  ## back to the last commit after a failed or unwanted experiment
+	git restore --staged --worktree params.yaml dvc.lock stages/sources/dvc.lock metrics
+	$(BIN)/dvc checkout --force --allow-missing
+
+experiments: .venv/base  ## table of experiments, changed columns only
+	$(BIN)/dvc exp show --only-changed --no-pager
+
+clean:  ## remove the virtual environment (data and cache stay)
+	rm -rf .venv

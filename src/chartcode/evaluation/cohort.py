@@ -1,0 +1,234 @@
+"""What a coder said about the notes of one split, beside what the hospital coded: the input of every metric.
+
+Scores and gold meet here and nowhere else: rows are checked by admission, columns are matched by code name. A gold
+label that the coder does not know, or a cell that a sparse coder left out, has score -inf: never predicted, so missed.
+Codes of the coder that are not gold labels are dropped; every later array is (N, L) in gold's order.
+
+Shapes: N notes, L labels, M true note-label pairs, P patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from chartcode.artifacts import Artifact
+from chartcode.errors import DataError
+
+NEVER = np.float32(-np.inf)  # the score of a code that cannot be predicted
+BLOCK = 1 << 22  # cells of a dense block worked on at once; 16 MB of float32
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """One split of one coder.
+
+    truth (N, L) CSR of ones; scores (N, L) float32, no NaN; patients (N,) index 0..P-1; n_codes (N,) gold codes of the
+    note, those outside the label space included.
+    """
+
+    split: str
+    codes: tuple[str, ...]
+    truth: Any
+    scores: NDArray[np.float32]
+    patients: NDArray[np.int64]
+    n_codes: NDArray[np.int64]
+
+    @property
+    def n(self) -> int:
+        """Number of notes."""
+        return int(self.scores.shape[0])
+
+    @property
+    def labels(self) -> int:
+        """Number of labels."""
+        return int(self.scores.shape[1])
+
+    @property
+    def size(self) -> int:
+        """Number of patients."""
+        return int(self.patients.max(initial=-1)) + 1
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Note of each true pair (M,), ascending."""
+        return np.repeat(np.arange(self.n, dtype=np.int64), np.diff(self.truth.indptr))
+
+    @property
+    def columns(self) -> NDArray[np.int64]:
+        """Label of each true pair (M,), ascending within a note."""
+        return np.asarray(self.truth.indices, dtype=np.int64)
+
+    @cached_property
+    def true_scores(self) -> NDArray[np.float32]:
+        """Score of each true pair (M,)."""
+        found: NDArray[np.float32] = self.scores[self.rows, self.columns]
+        return found
+
+    @cached_property
+    def label_positives(self) -> NDArray[np.int64]:
+        """True notes of each label (L,)."""
+        return np.bincount(self.columns, minlength=self.labels)
+
+    @cached_property
+    def note_positives(self) -> NDArray[np.int64]:
+        """True labels of each note (N,)."""
+        return np.asarray(np.diff(self.truth.indptr), dtype=np.int64)
+
+    @cached_property
+    def probabilities(self) -> bool:
+        """Whether all scores that predict anything lie in 0..1."""
+        low, high = np.float32(1), np.float32(0)
+        for part in blocks(self.n, self.labels):
+            cells = self.scores[part]
+            if cells.size:
+                low = np.min(cells, initial=low, where=cells != NEVER)
+                high = np.max(cells, initial=high)
+        return bool(low >= 0 and high <= 1)
+
+
+def blocks(rows: int, columns: int) -> list[slice]:
+    """Slices over `rows` so that a block of rows x columns holds about BLOCK cells."""
+    step = max(1, BLOCK // max(1, columns))
+    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
+def make(
+    split: str,
+    codes: Sequence[str],
+    truth: Any,
+    scores: NDArray[np.floating[Any]],
+    *,
+    patients: NDArray[Any],
+    n_codes: NDArray[Any] | None = None,
+) -> Cohort:
+    """A cohort from plain arrays; `n_codes` defaults to the labels of the note (all gold codes are labels).
+
+    Raises DataError when shapes disagree, a score is NaN or +inf, or a note has fewer gold codes than labels.
+    """
+    truth = csr_array(truth, dtype=np.int8)
+    truth.eliminate_zeros()
+    truth.sort_indices()
+    if scores.shape != truth.shape or len(codes) != truth.shape[1]:
+        raise DataError(f"{split}: scores and labels differ in shape; run `dvc repro`")
+    if truth.nnz and not (truth.data == 1).all():
+        raise DataError(f"{split}: labels must be 0 or 1; run `dvc repro gold`")
+    scores = np.ascontiguousarray(scores, dtype=np.float32)
+    for part in blocks(*scores.shape):
+        if np.isnan(scores[part]).any() or np.isposinf(scores[part]).any():
+            raise DataError(f"{split}: scores hold NaN or +inf; train the coder again")
+    own = np.diff(truth.indptr)
+    total = own if n_codes is None else np.asarray(n_codes)
+    if (total < own).any():
+        raise DataError(f"{split}: n_codes is smaller than the labels of a note; run `dvc repro gold`")
+    _, index = np.unique(patients, return_inverse=True)
+    return Cohort(split, tuple(codes), truth, scores, index.astype(np.int64), total.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Gold:
+    """Gold of all splits: codes, truth (notes, L) CSR and the row index, aligned."""
+
+    folder: str
+    codes: tuple[str, ...]
+    truth: Any
+    subject_id: NDArray[np.int64]
+    hadm_id: NDArray[np.int64]
+    n_codes: NDArray[np.int64]
+    split: NDArray[np.str_]
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Rows of a split. Raises DataError when it has no note."""
+        rows = np.flatnonzero(self.split == split)
+        if not rows.size:
+            raise DataError(
+                f"{self.folder}/splits.parquet: split {split} has no notes; "
+                f"raise split.{split} or data.max_patients in params.yaml"
+            )
+        return rows
+
+
+def read_gold(gold: Artifact) -> Gold:
+    """The gold artifact as arrays. Raises DataError when its files are not aligned or a label is listed twice."""
+    arrays = gold.npz("labels.npz")
+    codes = [str(code) for code in gold.json("label_names.json")]
+    index = gold.table("hadm_ids.parquet", ["subject_id", "hadm_id", "n_codes"])
+    split = np.asarray(gold.table("splits.parquet", ["split"])["split"].to_pylist(), dtype=np.str_)
+    shape = tuple(int(size) for size in arrays["shape"])
+    if shape != (index.num_rows, len(codes)) or len(split) != index.num_rows:
+        raise DataError(
+            f"{gold.folder}: labels, hadm_ids, splits and label_names are not aligned; run `dvc repro gold`"
+        )
+    if len(set(codes)) != len(codes):
+        raise DataError(f"{gold.folder}/label_names.json: a code is listed twice; run `dvc repro gold`")
+    truth = csr_array((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
+    subject, hadm, n_codes = (index[name].to_numpy() for name in ("subject_id", "hadm_id", "n_codes"))
+    return Gold(gold.folder.as_posix(), tuple(codes), truth, subject, hadm, n_codes, split)
+
+
+def read_cohort(gold: Gold, scores: Artifact, split: str) -> Cohort:
+    """The notes of `split` with the coder's scores in gold's label order.
+
+    Raises DataError when the split is empty, when the score rows are not gold's admissions in gold's order, or when a
+    code column stands twice.
+    """
+    rows = gold.rows(split)
+    name = f"{split}.npz"
+    place = f"{scores.folder}/{name}"
+    arrays = scores.npz(name)
+    for key in ("hadm_ids", "codes"):
+        if key not in arrays:
+            raise DataError(f"{place}: array {key} is missing; run the coder's stage again")
+    if not np.array_equal(arrays["hadm_ids"], gold.hadm_id[rows]):
+        raise DataError(f"{place}: hadm_ids are not the {split} rows of {gold.folder}; run the coder's stage again")
+    known = [str(code) for code in arrays["codes"]]
+    if len(set(known)) != len(known):
+        raise DataError(f"{place}: codes: a code stands twice; run the coder's stage again")
+    said = _dense(arrays, len(rows), len(known), place)
+    try:
+        return make(
+            split,
+            gold.codes,
+            gold.truth[rows],
+            _align(said, known, gold.codes),
+            patients=gold.subject_id[rows],
+            n_codes=gold.n_codes[rows],
+        )
+    except DataError as error:
+        raise DataError(f"{place}: {error}") from None
+
+
+def _dense(arrays: dict[str, NDArray[Any]], notes: int, codes: int, place: str) -> NDArray[np.float32]:
+    """Scores (notes, codes) float32; cells that a CSR leaves out are -inf."""
+    if "scores" in arrays:
+        dense = np.asarray(arrays["scores"], dtype=np.float32)
+        if dense.shape != (notes, codes):
+            raise DataError(f"{place}: scores: shape is not (hadm_ids, codes); run the coder's stage again")
+        return dense
+    for key in ("data", "indices", "indptr", "shape"):
+        if key not in arrays:
+            raise DataError(f"{place}: neither scores nor CSR array {key}; run the coder's stage again")
+    if tuple(int(size) for size in arrays["shape"]) != (notes, codes):
+        raise DataError(f"{place}: shape is not (hadm_ids, codes); run the coder's stage again")
+    dense = np.full((notes, codes), NEVER, dtype=np.float32)
+    dense[np.repeat(np.arange(notes), np.diff(arrays["indptr"])), arrays["indices"]] = arrays["data"]
+    return dense
+
+
+def _align(scores: NDArray[np.float32], known: Sequence[str], wanted: Sequence[str]) -> NDArray[np.float32]:
+    """Columns of `scores` (codes `known`) in the order of `wanted`; unknown ones are -inf."""
+    if list(known) == list(wanted):
+        return scores
+    place = {code: column for column, code in enumerate(known)}
+    pairs = [(new, place[code]) for new, code in enumerate(wanted) if code in place]
+    aligned = np.full((scores.shape[0], len(wanted)), NEVER, dtype=np.float32)
+    if pairs:
+        new, old = np.asarray(pairs).T
+        aligned[:, new] = scores[:, old]
+    return aligned

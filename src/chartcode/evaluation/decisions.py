@@ -1,0 +1,118 @@
+"""What happens when scores become codes on a bill: right, wrong and missed codes, per label and per note.
+
+A code is called when score >= threshold. F1 = 2 TP / (called + true), 0 when that sum is 0; macro-F1 is the mean over
+labels with at least one true note in the split (not the harmonic mean of macro precision and recall that CAML and
+many after it print).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chartcode.evaluation.cohort import Cohort, blocks
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Hits, called and true codes: `label_*` (L,) counts notes, `note_*` (N,) counts labels."""
+
+    label_hits: NDArray[np.int64]
+    label_called: NDArray[np.int64]
+    label_true: NDArray[np.int64]
+    note_hits: NDArray[np.int64]
+    note_called: NDArray[np.int64]
+    note_true: NDArray[np.int64]
+
+    @property
+    def hits(self) -> int:
+        """True positives over all cells."""
+        return int(self.label_hits.sum())
+
+    @property
+    def called(self) -> int:
+        """Codes called over all cells."""
+        return int(self.label_called.sum())
+
+    @property
+    def true(self) -> int:
+        """Codes that are true over all cells."""
+        return int(self.label_true.sum())
+
+    @property
+    def errors(self) -> tuple[int, int, int]:
+        """True positives, false positives, false negatives."""
+        return self.hits, self.called - self.hits, self.true - self.hits
+
+
+def decide(cohort: Cohort, tau: NDArray[np.float32]) -> Decisions:
+    """Call every code whose score reaches `tau` (L,), in float32, and count."""
+    called_label = np.zeros(cohort.labels, dtype=np.int64)
+    called_note = np.zeros(cohort.n, dtype=np.int64)
+    for part in blocks(cohort.n, cohort.labels):
+        called = cohort.scores[part] >= tau
+        called_label += np.count_nonzero(called, axis=0)
+        called_note[part] = np.count_nonzero(called, axis=1)
+    hit = cohort.true_scores >= tau[cohort.columns]
+    return Decisions(
+        label_hits=np.bincount(cohort.columns[hit], minlength=cohort.labels),
+        label_called=called_label,
+        label_true=cohort.label_positives,
+        note_hits=np.bincount(cohort.rows[hit], minlength=cohort.n),
+        note_called=called_note,
+        note_true=cohort.note_positives,
+    )
+
+
+def ratio(part: Any, whole: Any) -> NDArray[np.float64]:
+    """part / whole, and 0 where whole is 0."""
+    part, whole = np.asarray(part, dtype=np.float64), np.asarray(whole, dtype=np.float64)
+    share: NDArray[np.float64] = np.zeros(np.broadcast(part, whole).shape)
+    np.divide(part, whole, out=share, where=whole != 0)
+    return share
+
+
+def f1(hits: Any, called: Any, true: Any) -> NDArray[np.float64]:
+    """2 TP / (called + true), elementwise."""
+    return ratio(2 * np.asarray(hits), np.asarray(called) + np.asarray(true))
+
+
+def micro_f1(decisions: Decisions) -> float:
+    """F1 over all cells at once."""
+    return float(f1(*_totals(decisions)))
+
+
+def macro_f1(decisions: Decisions) -> float:
+    """Mean F1 over labels with at least one true note; NaN without such a label."""
+    values = f1(decisions.label_hits, decisions.label_called, decisions.label_true)
+    return float(values[decisions.label_true > 0].mean()) if decisions.true else float("nan")
+
+
+def micro_f1_all_codes(decisions: Decisions, gold_codes: int) -> float:
+    """F1 when every gold code counts: those outside the label space (`gold_codes` holds them too) are missed."""
+    return float(f1(decisions.hits, decisions.called, gold_codes))
+
+
+def example_f1(decisions: Decisions) -> float:
+    """Mean F1 per note; a note without true and without called codes is right, 1."""
+    values = f1(decisions.note_hits, decisions.note_called, decisions.note_true)
+    values[(decisions.note_called == 0) & (decisions.note_true == 0)] = 1
+    return float(values.mean())
+
+
+def exact_matches(decisions: Decisions) -> int:
+    """Notes whose called codes are exactly the true ones."""
+    right = (decisions.note_hits == decisions.note_called) & (decisions.note_hits == decisions.note_true)
+    return int(np.count_nonzero(right))
+
+
+def predict_all_f1(true: Any, notes: int) -> NDArray[np.float64]:
+    """F1 of calling the label on every note, 2p / (1 + p): the floor a coder must clear."""
+    return f1(true, notes, true)
+
+
+def _totals(decisions: Decisions) -> tuple[int, int, int]:
+    return decisions.hits, decisions.called, decisions.true

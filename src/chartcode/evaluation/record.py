@@ -1,0 +1,165 @@
+"""One coder judged: from gold and scores to the numbers in Git and the tables that stay in the cache.
+
+- metrics/<coder>/metrics.json, through DVCLive: {coder: {val: {...}, test: {...}}}, rounded, keys sorted;
+- metrics/<coder>/plots/: precision-recall on a fixed grid of recalls, reliability in merged equal-mass bins;
+- data/evaluation/<coder>/: per_code.parquet (never in Git: recall times support gives small counts away) and
+  thresholds.json, which serving reads.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from chartcode.artifacts import Artifact, atomic_file, writing
+from chartcode.errors import DataError
+from chartcode.evaluation import calibration, decisions, discrimination
+from chartcode.evaluation.cohort import Cohort, read_cohort, read_gold
+from chartcode.evaluation.headline import LabelScores, headline, label_scores
+from chartcode.evaluation.thresholds import ChosenThresholds, choose
+from chartcode.params import EvaluateParams
+from chartcode.privacy import DECIMALS, publish
+
+SPLITS = ("val", "test")  # thresholds come from the first
+SCORES = Path("data/scores")
+CURVES = {"precision_recall": ("recall", "precision"), "reliability": ("predicted", "observed")}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A coder's evaluation: published numbers by split, curves by name and split (points, 2), and the cached tables."""
+
+    coder: str
+    numbers: dict[str, dict[str, float | int | None]]
+    curves: dict[tuple[str, str], NDArray[np.float64]]
+    per_code: pa.Table
+    thresholds: dict[str, Any]
+
+
+def coder_from(arguments: Sequence[str], scores: Path = SCORES) -> str:
+    """The coder named on a stage's command line (sys.argv). Raises DataError when it is not one with scores."""
+    if len(arguments) != 2 or not re.fullmatch(r"[a-z][a-z0-9_]*", arguments[1]):
+        raise DataError("evaluate: name one coder, as in `python -m stages.evaluate tfidf`")
+    if not (scores / arguments[1]).is_dir():
+        known = sorted(p.name for p in scores.glob("[a-z]*") if p.is_dir()) or ["none"]
+        raise DataError(f"{scores}/{arguments[1]}: no such coder; coders with scores: {', '.join(known)}")
+    return arguments[1]
+
+
+def judge(coder: str, gold: Artifact, scores: Artifact, params: EvaluateParams) -> Judged:
+    """Everything that is said about `coder`: thresholds from val, numbers, curves and per-code rows of val and test.
+
+    Raises DataError when a split is empty, no val note has a label, or scores and gold do not belong together.
+    """
+    everything = read_gold(gold)
+    for split in SPLITS:
+        everything.rows(split)  # an empty split is reported before any work
+    train = np.asarray(everything.truth[everything.split == "train"].sum(axis=0)).ravel()
+    judged: dict[str, _Split] = {}
+    chosen: ChosenThresholds | None = None
+    for split in SPLITS:
+        chosen, judged[split] = _judge_split(read_cohort(everything, scores, split), chosen, train, params)
+    assert chosen is not None
+    return Judged(
+        coder,
+        {split: found.numbers for split, found in judged.items()},
+        {(name, split): points for split, found in judged.items() for name, points in found.curves.items()},
+        pa.concat_tables([found.per_code for found in judged.values()]),
+        chosen.as_json(params.threshold),
+    )
+
+
+@dataclass(frozen=True)
+class _Split:
+    numbers: dict[str, float | int | None]
+    curves: dict[str, NDArray[np.float64]]
+    per_code: pa.Table
+
+
+def _judge_split(
+    cohort: Cohort, chosen: ChosenThresholds | None, train: NDArray[Any], params: EvaluateParams
+) -> tuple[ChosenThresholds, _Split]:
+    """One split, with the thresholds given, or chosen here when there are none yet (val comes first)."""
+    cells, labels = discrimination.over_all(cohort), label_scores(cohort)
+    chosen = chosen or choose(cohort, cells)
+    numbers = publish(headline(cohort, chosen, labels, cells, params), cohort.size)
+    recall = discrimination.GRID
+    curves = {"precision_recall": np.stack([recall, discrimination.precision_at_recall(cells)], axis=1)}
+    if cohort.probabilities:
+        curves["reliability"] = calibration.reliability(cells)
+    return chosen, _Split(numbers, curves, _per_code(cohort, chosen, labels, train))
+
+
+def _per_code(cohort: Cohort, chosen: ChosenThresholds, labels: LabelScores, train: NDArray[Any]) -> pa.Table:
+    """One row a label: support, threshold, precision, recall and F1 at both thresholds, AUROC, AUPRC, the floor."""
+    floor = decisions.predict_all_f1(cohort.label_positives, cohort.n)
+    columns: dict[str, Any] = {
+        "code": list(cohort.codes),
+        "split": [cohort.split] * cohort.labels,
+        "train_positives": train.astype(np.int64),
+        "positives": cohort.label_positives,
+        "prevalence": cohort.label_positives / cohort.n,
+    }
+    for kind, suffix in (("global", ""), ("per_label", "_per_label")):
+        tau = chosen.arrays()[kind]
+        made = decisions.decide(cohort, tau)
+        columns |= {
+            f"threshold{suffix}": tau,
+            f"precision{suffix}": decisions.ratio(made.label_hits, made.label_called),
+            f"recall{suffix}": decisions.ratio(made.label_hits, made.label_true),
+            f"f1{suffix}": decisions.f1(made.label_hits, made.label_called, made.label_true),
+        }
+    columns |= {"auroc": labels.auroc, "auprc": labels.auprc, "ece": labels.ece, "f1_predict_all": floor}
+    columns["f1_lift"] = columns["f1"] - floor
+    undefined = {"auroc", "auprc"}
+    return pa.table({key: pa.array(value, from_pandas=key in undefined) for key, value in columns.items()})
+
+
+def save(
+    judged: Judged,
+    gold: Artifact,
+    scores: Artifact,
+    code: str,
+    *,
+    metrics: Path = Path("metrics"),
+    data: Path = Path("data"),
+) -> tuple[Path, Path]:
+    """Write the metrics folder and the artifact; returns where they stand. `code` is the digest of the stage's code."""
+    cached = data / "evaluation" / judged.coder
+    with writing(cached, gold.source, [gold, scores], code) as writer:
+        writer.parquet("per_code.parquet", judged.per_code)
+        writer.json("thresholds.json", judged.thresholds)
+    folder = metrics / judged.coder
+    _log_numbers(folder, judged)
+    for name, header in CURVES.items():
+        for split in SPLITS:
+            # A file stands even without points: DVC wants every declared plot.
+            points = judged.curves.get((name, split), np.zeros((0, 2)))
+            with atomic_file(folder / "plots" / f"{name}_{split}.csv") as path:
+                np.savetxt(path, points, f"%.{DECIMALS}f", ",", header=",".join(header), comments="", encoding="utf-8")
+    return folder, cached
+
+
+def _log_numbers(folder: Path, judged: Judged) -> None:
+    """metrics.json through DVCLive: keys enter sorted and rounded, so its dump is the same bytes every time."""
+    from dvclive.live import Live  # a second to import; nothing else here needs it
+    from scmrepo.exceptions import SCMError
+
+    try:
+        live = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None)
+    except SCMError:
+        raise DataError("git: the repository has no commit yet, and DVCLive needs one; run `git commit`") from None
+    with live:
+        for split in sorted(judged.numbers):
+            for key, value in judged.numbers[split].items():
+                if value is None:  # DVCLive logs numbers; a withheld one is null in its summary
+                    live.summary.setdefault(judged.coder, {}).setdefault(split, {})[key] = None
+                else:
+                    live.log_metric(f"{judged.coder}/{split}/{key}", value, plot=False)

@@ -1,0 +1,245 @@
+"""Bronze: every raw table as typed Parquet, nothing lost: rows in = rows out + quarantined + withdrawn.
+
+A row that breaks its contract goes to `quarantine.parquet` with the reason and its cells as they stood; a file that
+is no such table at all is refused. Rows of withdrawn patients are counted and kept nowhere. Row order is the file's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from chartcode.artifacts import Writer
+from chartcode.errors import DataError
+from chartcode.logs import log
+from chartcode.tables import engine
+from chartcode.tables.contracts import check
+from chartcode.tables.raw_csv import read_batches
+from chartcode.tables.schemas import (
+    EVIDENCE_FILE,
+    EVIDENCE_SCHEMA,
+    RAW_TABLES,
+    SPLITS,
+    SPLITS_FILE,
+    SPLITS_HEADER,
+    Column,
+    RawTable,
+)
+
+QUARANTINE_SCHEMA = pa.schema([("table", pa.string()), ("reason", pa.string()), ("row", pa.string())])
+SPLITS_TABLE = RawTable(
+    "splits",
+    SPLITS_FILE,
+    tuple(Column(name, "string" if name == "split" else "id", required=True) for name in SPLITS_HEADER),
+    key=("hadm_id",),
+)
+WITHDRAWN_TABLE = RawTable("exclude", "", (Column("subject_id", "id", required=True),))
+_PLAIN = frozenset({"text", "note_id"})  # columns whose values hardly repeat: no dictionary
+
+
+class Tally:
+    """Counts of one table, and its quarantined rows."""
+
+    def __init__(self, table: RawTable, path: Path) -> None:
+        self.table, self.path = table, path
+        self.rows_in = self.rows_out = self.withdrawn = 0
+        self.reasons: Counter[str] = Counter()
+        self.quarantine: list[dict[str, str]] = []
+        self.withdrawn_ids: frozenset[str] = frozenset()
+
+    def reject(self, reason: str, row: str) -> None:
+        self.reasons[reason] += 1
+        self.quarantine.append({"table": self.table.name, "reason": reason, "row": row})
+
+    def malformed(self, row: str) -> None:
+        """A row with too many or too few cells."""
+        self.rows_in += 1
+        if self.withdrawn_ids and self.withdrawn_ids & set(re.split(r"[^0-9]+", row)):
+            self.withdrawn += 1
+        else:
+            self.reject("row: wrong number of cells", row)
+
+    def refuse_if_hopeless(self, least: int) -> None:
+        """A table of mostly broken rows is a broken file: refuse it rather than go on with the remains."""
+        bad = sum(self.reasons.values())
+        if bad >= least and bad * 2 > self.rows_in:
+            reason = self.reasons.most_common(1)[0][0]
+            raise DataError(f"{self.path}: {reason}; more than half of its rows are so; mend the file")
+
+    def report(self) -> dict[str, Any]:
+        """Counts for `report.json`."""
+        return {
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "quarantined": dict(sorted(self.reasons.items())),
+            "withdrawn": self.withdrawn,
+        }
+
+
+def withdrawn_patients(path: Path) -> pa.Array:
+    """subject_ids of `bronze.exclude`, a CSV file with that one column. Any bad row refuses the file."""
+    ids: list[pa.Array] = [pa.array([], pa.int64())]
+
+    def refuse(_: str) -> None:
+        raise DataError(f"{path}: subject_id: a row has more than one cell")
+
+    for batch in read_batches(path, WITHDRAWN_TABLE, refuse):
+        checked = check(batch, WITHDRAWN_TABLE)
+        if checked.rows.num_rows < batch.num_rows:
+            raise DataError(f"{path}: subject_id: not a patient number in some row; mend the list")
+        ids.append(checked.rows.column("subject_id"))
+    return pa.concat_arrays(ids)
+
+
+def write_bronze(raw: Path, exclude: Path, writer: Writer) -> dict[str, Any]:
+    """All tables of the raw folder into `writer`; returns the report that is also written as report.json.
+
+    Raises DataError in one line when a file is missing, truncated, not the table it should be, or mostly broken.
+    """
+    withdrawn = withdrawn_patients(exclude)
+    tallies: dict[str, Tally] = {}
+    dictionary: dict[int, pa.Array] = {}
+    order = sorted(RAW_TABLES.values(), key=lambda t: t.name != "d_icd_diagnoses")  # the dictionary comes first
+    for table in [*order, SPLITS_TABLE]:
+        tally = tallies[table.name] = Tally(table, raw / table.path)
+        tally.withdrawn_ids = frozenset(withdrawn.cast(pa.string()).to_pylist())
+        _write_table(table, tally, withdrawn, dictionary, writer)
+        if table.name == "d_icd_diagnoses":
+            dictionary = _dictionary(writer)
+    _check_split_names(raw, writer)
+    _copy_evidence(raw / EVIDENCE_FILE, withdrawn, writer)
+    quarantine = [row for tally in tallies.values() for row in tally.quarantine]
+    writer.parquet("quarantine.parquet", pa.Table.from_pylist(quarantine, QUARANTINE_SCHEMA))
+    report = {"tables": {name: tally.report() for name, tally in sorted(tallies.items())}}
+    writer.json("report.json", report)
+    _say(tallies)
+    return report
+
+
+def _write_table(
+    table: RawTable, tally: Tally, withdrawn: pa.Array, dictionary: Mapping[int, pa.Array], writer: Writer
+) -> None:
+    name = f"{table.name}.parquet"
+    encoded = [c.name for c in table.columns if c.name not in _PLAIN]
+    writer.parquet(name, _sound_rows(table, tally, withdrawn, dictionary), table.schema, encoded)
+    tally.refuse_if_hopeless(least=min(20, max(tally.rows_in, 1)))
+    if table.key:
+        repeated = _repeated_keys(writer.path(name), table)
+        if repeated:
+            first = writer.path(f"{name}.first")
+            writer.path(name).rename(first)
+            writer.parquet(name, _first_of_each(first, table, tally, repeated), table.schema, encoded)
+            first.unlink()
+    tally.rows_out = pq.read_metadata(writer.path(name)).num_rows
+
+
+def _sound_rows(
+    table: RawTable, tally: Tally, withdrawn: pa.Array, dictionary: Mapping[int, pa.Array]
+) -> Iterator[pa.RecordBatch]:
+    with tqdm(desc=f"bronze {table.name}", unit=" rows", disable=None, leave=False) as bar:
+        for raw in read_batches(tally.path, table, tally.malformed):
+            tally.rows_in += raw.num_rows
+            batch = _without(raw, withdrawn)
+            tally.withdrawn += raw.num_rows - batch.num_rows
+            checked = check(batch, table, dictionary)
+            for row in np.flatnonzero(checked.reasons):
+                cells = [batch.column(c.name)[int(row)].as_py() for c in table.columns]
+                tally.reject(checked.reasons[row], _cells_as_json(cells))
+            tally.refuse_if_hopeless(least=10_000)
+            bar.update(raw.num_rows)
+            yield checked.rows
+
+
+def _without(raw: pa.RecordBatch, withdrawn: pa.Array) -> pa.RecordBatch:
+    """The batch less withdrawn patients, before anything of them could reach the quarantine."""
+    if not len(withdrawn) or "subject_id" not in raw.schema.names:
+        return raw
+    gone = pc.is_in(raw.column("subject_id"), withdrawn.cast(pa.string()).cast(pa.binary()))
+    return raw.filter(pc.invert(gone))
+
+
+def _cells_as_json(cells: list[bytes | None]) -> str:
+    """The cells of a row, whatever their bytes: undecodable ones become \\xNN escapes, so nothing is lost."""
+    return json.dumps([None if c is None else c.decode("utf-8", "backslashreplace") for c in cells], ensure_ascii=False)
+
+
+def _repeated_keys(path: Path, table: RawTable) -> set[tuple[Any, ...]]:
+    """Keys that stand on more than one row."""
+    with engine.engine("512MB") as connection:
+        rows = connection.read_parquet(path.as_posix())
+        counted = rows.group_by(list(table.key)).aggregate(times=rows.count())
+        repeated = counted.filter(counted.times > 1).to_pyarrow()
+    return set(zip(*(repeated.column(k).to_pylist() for k in table.key), strict=True))
+
+
+def _first_of_each(
+    path: Path, table: RawTable, tally: Tally, repeated: set[tuple[Any, ...]]
+) -> Iterator[pa.RecordBatch]:
+    seen: set[tuple[Any, ...]] = set()
+    reason = f"{'+'.join(table.key)}: stands twice"
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(4096):
+            keep = np.ones(batch.num_rows, bool)
+            for row, key in enumerate(zip(*(batch.column(k).to_pylist() for k in table.key), strict=True)):
+                if key not in repeated:
+                    continue
+                if key in seen:
+                    keep[row] = False
+                    cells = [
+                        None if v is None else str(v).encode() for v in batch.slice(row, 1).to_pylist()[0].values()
+                    ]
+                    tally.reject(reason, _cells_as_json(cells))
+                seen.add(key)
+            yield batch.filter(pa.array(keep))
+
+
+def _dictionary(writer: Writer) -> dict[int, pa.Array]:
+    """Codes of d_icd_diagnoses by ICD version; empty where the source has none."""
+    rows = pq.read_table(writer.path("d_icd_diagnoses.parquet"), columns=["icd_code", "icd_version"])
+    found = {
+        version: rows.filter(pc.equal(rows["icd_version"], version))["icd_code"].combine_chunks() for version in (9, 10)
+    }
+    return {version: codes for version, codes in found.items() if len(codes)}
+
+
+def _check_split_names(raw: Path, writer: Writer) -> None:
+    names = pq.read_table(writer.path("splits.parquet"), columns=["split"])["split"].unique().to_pylist()
+    if set(names) - set(SPLITS):
+        raise DataError(f"{raw / SPLITS_FILE}: split: must be one of {', '.join(SPLITS)}")
+
+
+def _copy_evidence(path: Path, withdrawn: pa.Array, writer: Writer) -> None:
+    """Gold evidence spans, as they are, less those of withdrawn patients (a note_id begins with its patient)."""
+    try:
+        rows = pq.read_table(path)
+        rows = rows.select(EVIDENCE_SCHEMA.names).cast(EVIDENCE_SCHEMA)
+    except FileNotFoundError:
+        raise DataError(f"{path}: file is missing; an empty one will do") from None
+    except (pa.ArrowInvalid, KeyError, ValueError):
+        raise DataError(f"{path}: not evidence; expected columns {', '.join(EVIDENCE_SCHEMA.names)}") from None
+    if len(withdrawn):
+        patient = pc.split_pattern(rows["note_id"], "-", max_splits=1)
+        gone = pc.is_in(pc.list_element(patient, 0), withdrawn.cast(pa.string()))
+        rows = rows.filter(pc.invert(gone))
+    writer.parquet("evidence.parquet", rows)
+
+
+def _say(tallies: Mapping[str, Tally]) -> None:
+    logger = log("bronze")
+    for name, tally in sorted(tallies.items()):
+        if tally.rows_in == 0:
+            logger.info(f"{name}: absent (header only)")
+            continue
+        logger.info(name, rows_in=tally.rows_in, rows_out=tally.rows_out, quarantined=sum(tally.reasons.values()))
+        for reason, rows in sorted(tally.reasons.items()):
+            logger.warning(f"{name}: quarantined", reason=reason, rows=rows)

@@ -1,0 +1,231 @@
+"""Silver: one clean note per coded admission, its codes, and a reason for every note left out.
+
+The cohort is planned as Ibis expressions over bronze and run on DuckDB; text goes once through the cleaning kernel.
+Notes in = notes out + excluded, and the waterfall says where each went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+
+from chartcode.artifacts import Artifact, Writer
+from chartcode.errors import DataError
+from chartcode.logs import log
+from chartcode.params import DataParams, GoldParams, SilverParams
+from chartcode.tables import engine
+from chartcode.tables.cleaning import CLEANED_TYPE, EDITS_TYPE, SECTIONS_TYPE, clean_batch
+
+SILVER_SCHEMA = pa.schema(
+    [
+        pa.field("note_id", pa.string(), nullable=False),
+        pa.field("subject_id", pa.int64(), nullable=False),
+        pa.field("hadm_id", pa.int64(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("n_tokens", pa.int32(), nullable=False),  # whitespace tokens of the clean text
+        pa.field("sections", SECTIONS_TYPE, nullable=False),
+        pa.field("edits", EDITS_TYPE, nullable=False),  # segments for cleaning.to_source
+        pa.field("age", pa.int16()),  # years at admission
+        pa.field("sex", pa.string()),
+        pa.field("race", pa.string()),
+        pa.field("year", pa.int16()),  # of admission, un-shifted to the middle of anchor_year_group
+    ]
+)
+CODES_SCHEMA = pa.schema(
+    [
+        pa.field("subject_id", pa.int64(), nullable=False),
+        pa.field("hadm_id", pa.int64(), nullable=False),
+        pa.field("table", pa.string(), nullable=False),  # diagnoses | procedures
+        pa.field("icd_version", pa.int64(), nullable=False),
+        pa.field("icd_code", pa.string(), nullable=False),
+        pa.field("seq_num", pa.int64(), nullable=False),  # the first place the code takes
+    ]
+)
+# Why a note stays out, in the order of the waterfall; the reference cohort is counted the same way.
+REASONS = (
+    "note type not in silver.note_types",
+    "no such admission",
+    "no such patient",
+    "no code of gold.icd_version in gold.tables",
+    "a later note of the admission is used",
+    "the same text stands for several patients",
+    "patient not in the sample of data.max_patients",
+    "fewer tokens than silver.min_tokens",
+)
+_KEPT = ""
+
+
+@ibis.udf.scalar.pyarrow(  # type: ignore[untyped-decorator]
+    signature=(("string",), ibis.dtype(CLEANED_TYPE))
+)
+def clean_note(text: pa.Array) -> pa.Array:
+    """`cleaning.clean_batch` as an expression."""
+    return clean_batch(text)
+
+
+def codes(diagnoses: Any, procedures: Any) -> Any:
+    """One row per (admission, table, version, code): duplicates fall together at their first place."""
+    parts = [
+        rows.select("subject_id", "hadm_id", "icd_version", "icd_code", "seq_num", table=ibis.literal(name))
+        for name, rows in (("diagnoses", diagnoses), ("procedures", procedures))
+    ]
+    keys = ["subject_id", "hadm_id", "table", "icd_version", "icd_code"]
+    every = ibis.union(*parts)
+    return every.group_by(keys).aggregate(seq_num=every.seq_num.min())
+
+
+def cohort(discharge: Any, admissions: Any, patients: Any, coded: Any, note_types: Sequence[str]) -> Any:
+    """Every note with the reason it is left out ("" if none yet), and the facts of its admission.
+
+    `coded` has one row per admission (hadm_id, subject_id) that carries a code of the label tables.
+    """
+    notes = discharge.select(
+        "note_id", "subject_id", "hadm_id", "note_type", "note_seq", text_hash=discharge.text.hash()
+    )
+    stays = admissions.select(
+        "subject_id", "hadm_id", "race", stay=ibis.literal(True), admitted=admissions.admittime.year()
+    )
+    people = patients.mutate(known=ibis.literal(True))
+    coded = coded.select("subject_id", "hadm_id", coded=ibis.literal(True)).distinct()
+    rows = notes.left_join(stays, ["subject_id", "hadm_id"]).drop("subject_id_right", "hadm_id_right")
+    rows = rows.left_join(people, "subject_id").drop("subject_id_right")
+    rows = rows.left_join(coded, ["subject_id", "hadm_id"]).drop("subject_id_right", "hadm_id_right")
+    rows = rows.mutate(
+        reason=ibis.cases(
+            (~rows.note_type.isin(list(note_types)), REASONS[0]),
+            (rows.stay.isnull(), REASONS[1]),
+            (rows.known.isnull(), REASONS[2]),
+            (rows.coded.isnull(), REASONS[3]),
+            else_=_KEPT,
+        )
+    )
+    of_stay = ibis.window(group_by=[rows.hadm_id, rows.reason], order_by=[rows.note_seq.desc(), rows.note_id.desc()])
+    rows = rows.mutate(place=ibis.row_number().over(of_stay))
+    rows = rows.mutate(reason=((rows.reason == _KEPT) & (rows.place > 0)).ifelse(REASONS[4], rows.reason))
+    same_text = ibis.window(group_by=[rows.text_hash, rows.reason])
+    rows = rows.mutate(low=rows.subject_id.min().over(same_text), high=rows.subject_id.max().over(same_text))
+    rows = rows.mutate(reason=((rows.reason == _KEPT) & (rows.low != rows.high)).ifelse(REASONS[5], rows.reason))
+    since_anchor = rows.admitted - rows.anchor_year
+    # anchor_year_group is `2008 - 2010`: the middle year, moved by the years since the patient's anchor.
+    group = rows.anchor_year_group.substr(0, 4).try_cast("int64") + 1
+    return rows.select(
+        "note_id",
+        "subject_id",
+        "hadm_id",
+        "reason",
+        "race",
+        age=(rows.anchor_age + since_anchor).cast("int16"),
+        sex=rows.gender,
+        year=(group + since_anchor).cast("int16"),
+    )
+
+
+def sample_patients(subjects: pa.Array, most: int) -> pa.Array:
+    """At most `most` of the patients, the same ones on every machine: those with the smallest keyed hash."""
+    unique = sorted(set(subjects.to_pylist()), key=lambda s: sha256(f"sample:{s}".encode()).digest())
+    return pa.array(sorted(unique[:most]), pa.int64())
+
+
+def write_silver(
+    bronze: Artifact, writer: Writer, data: DataParams, silver: SilverParams, gold: GoldParams
+) -> list[dict[str, Any]]:
+    """notes.parquet, codes.parquet, excluded.parquet and waterfall.json; returns the waterfall.
+
+    Raises DataError when the source has no notes or none is left.
+    """
+    if bronze.rows("discharge.parquet") == 0:
+        raise DataError(
+            f"data/raw/{bronze.source}/note/discharge.csv.gz: no notes (header only); "
+            "silver needs discharge summaries, link them with `chartcode link-mimic --note`"
+        )
+    with engine.engine() as connection:
+        tables = {n: engine.table(connection, bronze, f"{n}.parquet") for n in _TABLES}
+        every_code = codes(tables["diagnoses_icd"], tables["procedures_icd"])
+        labels = every_code.filter(
+            (every_code.icd_version == gold.icd_version) & every_code.table.isin(list(gold.tables))
+        )
+        planned = cohort(
+            tables["discharge"], tables["admissions"], tables["patients"], labels, silver.note_types
+        ).to_pyarrow()
+        planned = _sampled(planned, data.max_patients)
+        kept = planned.filter(pc.equal(planned["reason"], _KEPT)).drop_columns(["reason"])
+        notes = clean_notes(tables["discharge"], ibis.memtable(kept), max(silver.min_tokens, 1))
+        rows = writer.parquet("notes.parquet", _shown(notes, kept.num_rows), SILVER_SCHEMA, _ENCODED)
+        if rows == 0:
+            raise DataError("data/silver: no note is left; see the reasons above, or lower silver.min_tokens")
+        final = connection.read_parquet(writer.path("notes.parquet").as_posix())
+        admitted = every_code.semi_join(final, "hadm_id").order_by(
+            ["subject_id", "hadm_id", "table", "seq_num", "icd_code"]
+        )
+        writer.parquet("codes.parquet", admitted.to_pyarrow().select(CODES_SCHEMA.names).cast(CODES_SCHEMA))
+        used = final.select("note_id").to_pyarrow()["note_id"]
+    excluded = _excluded(planned, used)
+    writer.parquet("excluded.parquet", excluded)
+    waterfall = _waterfall(planned, excluded)
+    writer.json("waterfall.json", waterfall)
+    return waterfall
+
+
+_TABLES = ("discharge", "admissions", "patients", "diagnoses_icd", "procedures_icd")
+_ENCODED = ["sex", "race", "age", "year"]
+
+
+def clean_notes(discharge: Any, kept: Any, min_tokens: int) -> Any:
+    """The kept notes, cleaned, in the order of patients and admissions, as SILVER_SCHEMA."""
+    joined = kept.inner_join(discharge.select("note_id", "text"), "note_id")
+    facts = [name for name in kept.columns if name in SILVER_SCHEMA.names]
+    cleaned = joined.select(*facts, cleaned=clean_note(joined.text))
+    rows = cleaned.mutate(
+        text=cleaned.cleaned["text"],
+        n_tokens=cleaned.cleaned["n_tokens"],
+        sections=cleaned.cleaned["sections"],
+        edits=cleaned.cleaned["edits"],
+    )
+    rows = rows.filter(rows.n_tokens >= min_tokens)
+    return rows.select(*SILVER_SCHEMA.names).order_by(["subject_id", "hadm_id"])
+
+
+def _shown(notes: Any, expected: int) -> Iterator[pa.RecordBatch]:
+    with tqdm(desc="silver notes", total=expected, unit=" notes", disable=None, leave=False) as bar:
+        for batch in notes.to_pyarrow_batches(chunk_size=2048):
+            bar.update(batch.num_rows)
+            yield batch
+
+
+def _sampled(planned: pa.Table, most: int | None) -> pa.Table:
+    kept = pc.equal(planned["reason"], _KEPT)
+    if most is None:
+        return planned
+    chosen = sample_patients(planned.filter(kept)["subject_id"], most)
+    outside = pc.and_(kept, pc.invert(pc.is_in(planned["subject_id"], chosen)))
+    reason = pc.if_else(outside, REASONS[6], planned["reason"])
+    return planned.set_column(planned.schema.get_field_index("reason"), "reason", reason)
+
+
+def _excluded(planned: pa.Table, used: pa.ChunkedArray) -> pa.Table:
+    """Notes that are not in silver, each with its reason, sorted."""
+    out = planned.filter(pc.invert(pc.is_in(planned["note_id"], used)))
+    reason = pc.if_else(pc.equal(out["reason"], _KEPT), REASONS[7], out["reason"])
+    columns = {"note_id": out["note_id"], "subject_id": out["subject_id"], "hadm_id": out["hadm_id"], "reason": reason}
+    return pa.table(columns).sort_by([("subject_id", "ascending"), ("note_id", "ascending")])
+
+
+def _waterfall(planned: pa.Table, excluded: pa.Table) -> list[dict[str, Any]]:
+    """The cohort step by step: how many notes each rule takes out and how many are left."""
+    removed = {row["values"]: row["counts"] for row in pc.value_counts(excluded["reason"]).to_pylist()}
+    left = planned.num_rows
+    steps: list[dict[str, Any]] = [{"step": "discharge notes", "removed": 0, "notes": left}]
+    for reason in REASONS:
+        count = removed.get(reason, 0)
+        left -= count
+        steps.append({"step": reason, "removed": count, "notes": left})
+    logger = log("silver")
+    for step in steps:
+        logger.info(step["step"], removed=step["removed"], notes=step["notes"])
+    return steps
