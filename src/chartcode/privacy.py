@@ -47,7 +47,12 @@ def publish(numbers: Mapping[str, Guarded], patients: int) -> dict[str, float | 
     for key in sorted(numbers):
         number = numbers[key]
         hide = patients < SMALLEST or any(small(count) for count in number.counts) or not math.isfinite(number.value)
-        shown[key] = None if hide else number.value if isinstance(number.value, int) else round(number.value, DECIMALS)
+        if hide:
+            shown[key] = None
+        elif isinstance(number.value, int):
+            shown[key] = number.value
+        else:
+            shown[key] = round(float(number.value), DECIMALS) + 0.0  # never -0.0
     return shown
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from sklearn.metrics import brier_score_loss
 
 from chartcode.evaluation.calibration import BINS, brier, calibration_error, equal_mass, reliability
-from chartcode.evaluation.cohort import Cohort
+from chartcode.evaluation.cohort import Cohort, make
 from chartcode.evaluation.discrimination import Sorted, over_all
 from tests.evaluation import oracles
 
@@ -68,3 +68,12 @@ def test_no_point_of_the_curve_shows_a_small_cell(ward: Cohort) -> None:
     n, m = len(cells.values), len(cells.positives)
     assert m == 0 or m >= 11
     assert n == m or n - m >= 11
+
+
+def test_scores_beyond_0_to_1_are_no_probabilities_but_codes_never_predicted_may_be_among_them() -> None:
+    ward = oracles.ward(4, never=0.5)
+    assert ward.probabilities
+    for wrong in (1.5, -0.5):
+        scores = ward.scores.copy()
+        scores[3, 2] = wrong
+        assert not make("test", ward.codes, ward.truth, scores, patients=ward.patients).probabilities

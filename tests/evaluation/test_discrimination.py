@@ -59,11 +59,13 @@ def test_curve_is_the_best_precision_at_that_recall_or_more(seed: int, notes: in
     ward = oracles.ward(seed, notes, 2, levels=levels)
     fast = over_all(ward)
     truth, scores = oracles.dense(ward).ravel(), ward.scores.ravel()
-    points = []
-    for tau in np.unique(scores[truth == 1]):
+    points, last = [], (0, 0)
+    for tau in np.unique(scores[truth == 1])[::-1]:
         hits, false = int(truth[scores >= tau].sum()), int((1 - truth[scores >= tau]).sum())
-        if not 0 < hits < 11 and hits and not 0 < false < 11:
+        steps = (hits - last[0], false - last[1], int(truth.sum()) - hits)
+        if steps[0] and not any(0 < step < 11 for step in steps):
             points.append((hits, hits / (hits + false)))
+            last = (hits, false)
     expected = [max((p for hits, p in points if hits + 1e-9 >= r * truth.sum()), default=0.0) for r in GRID]
     np.testing.assert_allclose(precision_at_recall(fast), expected, atol=1e-12)
 

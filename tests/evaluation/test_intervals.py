@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chartcode.evaluation.cohort import Cohort
+from chartcode.evaluation.decisions import decide, macro_f1
 from chartcode.evaluation.intervals import f1_rounds, interval, note_means, weights
 from tests.evaluation import oracles
 
@@ -49,7 +50,7 @@ def test_patients_with_many_notes_widen_the_interval() -> None:
     object.__setattr__(by_note, "patients", np.arange(400))
     width = {}
     for name, ward in (("patient", by_patient), ("note", by_note)):
-        low, high = interval(note_means(ward, weights(ward.size, 2000, 1), {"v": notes})["v"])
+        low, high = interval(note_means(ward, weights(ward.size, 2000, 1), {"v": notes})["v"], notes.mean())
         width[name] = high - low
     assert width["patient"] > 2.5 * width["note"]
 
@@ -61,11 +62,24 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     drawn = weights(80, 400, 3)
     covered = 0
     for _ in range(300):
-        low, high = interval(note_means(ward, drawn, {"v": (rng.random(80) < 0.3).astype(float)})["v"])
+        seen = (rng.random(80) < 0.3).astype(float)
+        low, high = interval(note_means(ward, drawn, {"v": seen})["v"], seen.mean())
         covered += low <= 0.3 <= high
     assert 0.90 <= covered / 300 <= 0.98
 
 
+def test_an_interval_holds_its_estimate_even_when_most_labels_are_rare() -> None:
+    """Drawing patients again leaves rare labels out or doubles them, and pulls macro-F1 off the estimate."""
+    ward = oracles.ward(4, notes=200, labels=300, prevalence=0.01)
+    tau = np.full(ward.labels, 0.65, dtype=np.float32)
+    _, macro = f1_rounds(ward, weights(ward.size, 200, 1), tau)
+    estimate = macro_f1(decide(ward, tau))
+    plain = np.quantile(macro, [0.025, 0.975])
+    assert not plain[0] <= estimate <= plain[1]
+    low, high = interval(macro, estimate)
+    assert low < estimate < high
+
+
 def test_undefined_rounds_do_not_count() -> None:
-    assert interval(np.array([np.nan, 0.5])) == (0.5, 0.5)
-    assert np.isnan(interval(np.array([np.nan]))).all()
+    assert interval(np.array([np.nan, 0.5]), 0.5) == (0.5, 0.5)
+    assert np.isnan(interval(np.array([np.nan]), 0.5)).all()

@@ -84,13 +84,11 @@ class Cohort:
     @cached_property
     def probabilities(self) -> bool:
         """Whether all scores that predict anything lie in 0..1."""
-        low, high = np.float32(1), np.float32(0)
         for part in blocks(self.n, self.labels):
             cells = self.scores[part]
-            if cells.size:
-                low = np.min(cells, initial=low, where=cells != NEVER)
-                high = np.max(cells, initial=high)
-        return bool(low >= 0 and high <= 1)
+            if (cells > 1).any() or ((cells < 0) & (cells != NEVER)).any():
+                return False
+        return True
 
 
 def blocks(rows: int, columns: int) -> list[slice]:

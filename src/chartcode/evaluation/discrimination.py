@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chartcode.evaluation.cohort import NEVER, Cohort, blocks
-from chartcode.privacy import SMALLEST
+from chartcode.privacy import SMALLEST, small
 
 GRID = np.linspace(0, 1, 101)  # recall points of the curve; fixed, so no point belongs to a note
 
@@ -96,15 +96,14 @@ def average_precision(scores: Sorted) -> float:
 def precision_at_recall(scores: Sorted, grid: NDArray[np.float64] = GRID) -> NDArray[np.float64]:
     """Best precision of any threshold with at least that recall, for each point of the grid; 0 where none reaches it.
 
-    A threshold whose true or false calls are a small cell (1..10) is left out: this curve is published.
+    This curve is published, so thresholds that would show a small cell are left out (`_apart`).
     """
     best: NDArray[np.float64] = np.zeros(len(grid))
     if not len(scores.positives):
         return best
     at = at_positives(scores)
-    false = at.called - at.hits
-    safe = (at.hits >= SMALLEST) & ((false == 0) | (false >= SMALLEST))
-    hits, called = at.hits[safe], at.called[safe]
+    kept = _apart(at.hits, at.called - at.hits, len(scores.positives))
+    hits, called = at.hits[kept], at.called[kept]
     if not len(hits):
         return best
     # tau ascends, so recall falls along the arrays: a running maximum is the best precision at that recall or more.
@@ -114,6 +113,20 @@ def precision_at_recall(scores: Sorted, grid: NDArray[np.float64] = GRID) -> NDA
     reached = first < len(hits)
     best[reached] = best_so_far[first[reached]]
     return best
+
+
+def _apart(hits: NDArray[np.int64], false: NDArray[np.int64], true: int) -> list[int]:
+    """Thresholds, ascending, between which no small cell lies: from the highest down, each adds 11 hits or more, and no
+    false call or 11 or more, and leaves no true pair or 11 or more."""
+    kept: list[int] = []
+    last_hits = last_false = 0
+    pairs = list(zip(hits.tolist(), false.tolist(), strict=True))
+    for place in range(len(pairs) - 1, -1, -1):
+        h, f = pairs[place]
+        if h - last_hits >= SMALLEST and not small(f - last_false) and not small(true - h):
+            kept.append(place)
+            last_hits, last_false = h, f
+    return kept[::-1]
 
 
 def mean_over_labels(values: NDArray[Any]) -> float:

@@ -2,8 +2,8 @@
 
 - Edin et al. 2023 and 2024 (JoakimEdin/medical-coding-reproducibility, .../explainable-medical-coding): Feather with
   `_id`, which is MIMIC-IV's hadm_id (their prepare_mimiciv.py), and `split` in train, val, test.
-- Nguyen et al. 2023 (thomasnguyen92/MIMIC-IV-ICD-data-processing): `{train,dev,test}_{full,50}_hadm_ids.csv`, one hadm_id
-  a line, no header. Name one of the three, or the folder when it holds one such set.
+- Nguyen et al. 2023 (thomasnguyen92/MIMIC-IV-ICD-data-processing): `{train,dev,test}_{full,50}_hadm_ids.csv`, one
+  hadm_id a line, no header. Name one of the three, or the folder when it holds one such set.
 - Any CSV, Feather or Parquet table with `split` and one of `hadm_id`, `_id`, `note_id`; a note_id (subject-DS-seq) or
   an `_id` of that form is looked up in the hospital's notes.
 """
@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,12 +24,13 @@ import pyarrow.parquet as pq
 
 from chartcode.errors import DataError
 from chartcode.tables.raw_csv import read_batches
-from chartcode.tables.schemas import RAW_TABLES, SPLITS, SPLITS_SCHEMA
+from chartcode.tables.schemas import ARROW, RAW_TABLES, SPLITS, SPLITS_SCHEMA
 
 ID_COLUMNS = ("hadm_id", "_id", "note_id")
 SAME_AS = {"dev": "val", "valid": "val", "validation": "val"} | {name: name for name in SPLITS}
 _LISTED = re.compile(r"^(train|dev|test)_(\w+)_hadm_ids\.csv$")
 _NOTE_ID = r"^[0-9]+-[A-Z]{2}-[0-9]+$"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ class OfficialSplit:
     unknown: int
 
 
-def read(path: Path, hospital: Path) -> OfficialSplit:
-    """The split in `path` for the hospital whose linked files lie under `hospital` (subject_id is looked up there).
+def read(path: Path, admissions: Path, discharge: Path | None = None) -> OfficialSplit:
+    """The split in `path`; patients are looked up in the hospital's `admissions`, notes in its `discharge`.
 
     Raises DataError, naming file and column, when the format is none of the above, an admission or a patient stands in
     two splits, or no admission of the file is one of this hospital's.
@@ -48,11 +50,12 @@ def read(path: Path, hospital: Path) -> OfficialSplit:
     listed = _listed_files(path)
     key, split = _read_lists(listed) if listed else _read_table(path)
     if pa.types.is_string(key.type):
-        key = _from_notes(path, key, hospital)
-    deal = pa.table({"hadm_id": key, "split": split}).group_by(["hadm_id", "split"]).aggregate([])
-    if deal.num_rows != len(deal["hadm_id"].unique()) - (deal["hadm_id"].null_count > 1):
+        key = _from_notes(path, key, discharge)
+    named = pa.table({"hadm_id": key, "split": split})
+    deal = named.drop_null().group_by(["hadm_id", "split"]).aggregate([])
+    if deal.num_rows != len(deal["hadm_id"].unique()):
         raise DataError(f"{path}: split: an admission stands in two splits; mend the file")
-    owners = _pairs(hospital, "admissions", "hadm_id", "subject_id", deal["hadm_id"])
+    owners = _pairs(admissions, "admissions", "hadm_id", "subject_id", deal["hadm_id"].combine_chunks())
     rows = deal.join(owners, "hadm_id", join_type="inner").select(SPLITS_SCHEMA.names)
     if not rows.num_rows:
         raise DataError(f"{path}: no admission of it stands in hosp/admissions.csv.gz; is it a split of MIMIC-IV?")
@@ -61,7 +64,7 @@ def read(path: Path, hospital: Path) -> OfficialSplit:
     if torn:
         raise DataError(f"{path}: split: {torn} patients have admissions in two splits; their test would not be blind")
     rows = rows.sort_by([("subject_id", "ascending"), ("hadm_id", "ascending")]).cast(SPLITS_SCHEMA)
-    return OfficialSplit(rows.combine_chunks(), unknown=deal.num_rows - rows.num_rows)
+    return OfficialSplit(rows.combine_chunks(), unknown=named["hadm_id"].null_count + deal.num_rows - rows.num_rows)
 
 
 def _listed_files(path: Path) -> list[Path]:
@@ -144,7 +147,7 @@ def _key(path: Path, name: str, values: pa.Array) -> pa.Array:
     return text
 
 
-def _quietly[T](path: Path, reader: Callable[[], T]) -> T:
+def _quietly(path: Path, reader: Callable[[], T]) -> T:
     """Run a reader; its own errors may quote a cell, so they become one line."""
     try:
         return reader()
@@ -154,32 +157,33 @@ def _quietly[T](path: Path, reader: Callable[[], T]) -> T:
         raise DataError(f"{path}: cannot be read as {path.suffix.lstrip('.') or 'a table'}; fetch it again") from None
 
 
-def _from_notes(path: Path, note_ids: pa.Array, hospital: Path) -> pa.Array:
+def _from_notes(path: Path, note_ids: pa.Array, discharge: Path | None) -> pa.Array:
     """hadm_id of each note; null where the hospital has no such note or the note no admission."""
-    pairs = _pairs(hospital, "discharge", "note_id", "hadm_id", note_ids)
-    if not pairs.num_rows:
+    pairs = None if discharge is None else _pairs(discharge, "discharge", "note_id", "hadm_id", note_ids)
+    if pairs is None or not pairs.num_rows:
         raise DataError(f"{path}: no note of it stands in note/discharge.csv.gz; link the notes with --note")
     place = pc.index_in(note_ids, pairs["note_id"].combine_chunks())
     return pairs["hadm_id"].combine_chunks().take(place)
 
 
-def _pairs(hospital: Path, name: str, key: str, value: str, wanted: pa.Array) -> pa.Table:
-    """Two columns of a raw table, for the wanted keys alone; rows that break the contract are left to bronze."""
+def _pairs(file: Path, name: str, key: str, value: str, wanted: pa.Array) -> pa.Table:
+    """Two columns of a raw table, for the wanted keys alone, no pair twice; broken rows are left to bronze."""
     raw = RAW_TABLES[name]
-    kinds = {column.name: pa.int64() if column.kind == "id" else pa.string() for column in raw.columns}
-    pieces = []
-    for batch in read_batches(hospital / raw.path, raw, lambda _: None):
-        columns = {}
-        for column in (key, value):
-            cells = batch.column(column)
-            if kinds[column] == pa.int64():
-                try:
-                    cells = cells.cast(pa.string())
-                    cells = pc.if_else(pc.match_substring_regex(cells, "^[0-9]{1,18}$"), cells, None)
-                except pa.ArrowInvalid:
-                    cells = pa.nulls(len(cells), pa.string())
-            columns[column] = cells.cast(kinds[column])
-        piece = pa.table(columns)
-        pieces.append(piece.filter(pc.is_in(piece[key], value_set=pa.chunked_array([wanted]).combine_chunks())))
+    kinds = {column.name: ARROW[column.kind] for column in raw.columns}
     schema = pa.schema([(key, kinds[key]), (value, kinds[value])])
-    return pa.concat_tables([schema.empty_table(), *pieces]).drop_null()
+    pieces = []
+    for batch in read_batches(file, raw, lambda _: None):
+        piece = pa.table([_typed(batch.column(column), kinds[column]) for column in (key, value)], schema=schema)
+        pieces.append(piece.filter(pc.is_in(piece[key], value_set=wanted)))
+    return pa.concat_tables([schema.empty_table(), *pieces]).drop_null().group_by([key, value]).aggregate([])
+
+
+def _typed(cells: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Binary cells as text or whole numbers, null where they are neither."""
+    try:
+        text = cells.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.nulls(len(cells), kind)
+    if kind != pa.int64():
+        return text
+    return pc.if_else(pc.match_substring_regex(text, "^[0-9]{1,18}$"), text, None).cast(kind)

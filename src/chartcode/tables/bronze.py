@@ -132,7 +132,7 @@ def _write_table(
     name = f"{table.name}.parquet"
     encoded = [c.name for c in table.columns if c.name not in _PLAIN]
     writer.parquet(name, _sound_rows(table, tally, withdrawn, dictionary), table.schema, encoded)
-    tally.refuse_if_hopeless(least=min(20, max(tally.rows_in, 1)))
+    tally.refuse_if_hopeless(least=1)
     if table.key:
         repeated = _repeated_keys(writer.path(name), table)
         if repeated:

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-# What may change: masks of 2 or of more than 3 underscores, MIMIC-III style [** **] masks, blanks before a line end,
-# runs of blanks, the CR of CRLF. A plain `___` and single blanks inside a line match nothing.
-_EDIT = re.compile(r"_{4,}|(?<!_)__(?!_)|\[\*\*[^\]]{0,200}\*\*\]|[ \t]{2,}|[ \t](?=[\r\n]|\Z)|\r(?=\n)")
+# What may change: MIMIC-III style [** **] masks with underscores around them, masks of 2 or of more than 3
+# underscores, runs of blanks, blanks before a line end, the CR of CRLF. A plain `___` and single blanks match nothing.
+_BRACKETED = r"\[\*\*[^\]\r\n]{0,200}\*\*\]"
+_EDIT = re.compile(rf"_*{_BRACKETED}(?:_|{_BRACKETED})*|_{{4,}}|(?<!_)__(?!_)|[ \t]{{2,}}|[ \t](?=[\r\n]|\Z)|\r(?=\n)")
 MASK = "___"
 
 
@@ -45,8 +46,8 @@ def clean(source: str) -> tuple[str, list[Segment]]:
         begin, end = match.span()
         replacement = ""
         first = source[begin]
-        if first == "_" and end - begin > 3:
-            begin += 3
+        if first == "_" and end - begin > 3 and "[" not in match.group():
+            begin += 3  # the first three underscores are the mask
         elif first in "_[":
             replacement = MASK
         elif first in " \t" and end < len(source) and source[end] not in "\r\n":

@@ -92,9 +92,13 @@ def _typed(text: pa.Array, column: Column, reasons: _Reasons) -> pa.Array:
 
 
 def _integers(text: pa.Array, column: Column, reasons: _Reasons) -> pa.Array:
+    # A cast alone would take 0x10 for 16.
     try:
-        numbers = text.cast(pa.int64())
+        plain = pc.all(pc.ascii_is_decimal(text)).as_py() is not False
+        numbers = text.cast(pa.int64()) if plain else None
     except pa.ArrowInvalid:
+        numbers = None
+    if numbers is None:
         whole = pc.match_substring_regex(text, "^-?[0-9]{1,18}$")
         reasons.add(pc.invert(whole), f"{column.name}: not a whole number")
         numbers = pc.if_else(pc.fill_null(whole, False), text, None).cast(pa.int64())

@@ -1,0 +1,103 @@
+"""`chartcode`: what DVC does not do. Bring a hospital's files to their place, compare coders, check the machine.
+
+The pipeline itself is run with DVC (`dvc repro`, `dvc exp run -S ...`); `make help` lists the usual commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from chartcode import __version__
+from chartcode.errors import DataError
+from chartcode.logs import guarded
+
+SUMMARY = "What DVC does not do: bring a hospital's files to their place, compare coders, check the machine."
+Work = Callable[[argparse.Namespace], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, 1 after a one-line error, 2 (from argparse) on wrong usage."""
+    chosen = _parser().parse_args(arguments)
+    work: Work = chosen.work
+    return guarded(lambda: work(chosen))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="chartcode", description=SUMMARY)
+    parser.add_argument("--version", action="version", version=f"chartcode {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    fetch = _command(commands, "fetch", _fetch, "bring an open corpus to data/external")
+    fetch.add_argument(
+        "corpus", choices=["codiesp"], help="codiesp: 1,000 coded clinical cases, CC BY 4.0, from Zenodo"
+    )
+    fetch.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="link a copy on this disk instead")
+    fetch.add_argument("--md5", metavar="HEX", help="check the zip against the md5 printed on its Zenodo page")
+
+    link = _command(commands, "link-mimic", _link_mimic, "link a MIMIC-IV download (or a hospital in its layout)")
+    link.add_argument("--hosp", type=Path, required=True, metavar="DIR", help="the hosp files, at or below DIR")
+    link.add_argument("--note", type=Path, metavar="DIR", help="discharge.csv.gz of MIMIC-IV-Note, at or below DIR")
+    link.add_argument("--splits", type=Path, metavar="FILE", help="a published split: Edin's or Nguyen's, or a table")
+
+    compare = _command(commands, "compare", _compare, "print the metrics of all coders side by side")
+    compare.add_argument("coders", nargs="*", metavar="CODER", help="only these (default: every coder judged)")
+    compare.add_argument("--all", action="store_true", dest="everything", help="every number, not the headline alone")
+
+    _command(commands, "doctor", _doctor, "check machine, login, files of the chosen source; guess disk and hours")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, work: Work, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    command.set_defaults(work=work)
+    return command
+
+
+def _at_root() -> None:
+    """Refuse to write data/ anywhere but in the repository."""
+    if not Path("params.yaml").is_file():
+        raise DataError("params.yaml: not found; run chartcode from the root of the repository")
+
+
+def _fetch(chosen: argparse.Namespace) -> None:
+    from chartcode.sources import fetch
+
+    _at_root()
+    if chosen.folder is not None:
+        sys.stdout.write(f"linked: {fetch.link(chosen.folder)}\n")
+        return
+    release = fetch.CODIESP if chosen.md5 is None else dataclasses.replace(fetch.CODIESP, md5=chosen.md5)
+    checked = ", ".join(release.contents)
+    sys.stdout.write(f"fetched: {fetch.fetch(release)} (checksums of {checked} verified; test is not pinned)\n")
+
+
+def _link_mimic(chosen: argparse.Namespace) -> None:
+    from chartcode.sources import mimic
+
+    _at_root()
+    linked = mimic.link(chosen.note, chosen.hosp, chosen.splits)
+    sys.stdout.write("\n".join([*linked.lines(), f"written: {mimic.FOLDER}/"]) + "\n")
+    sys.stdout.write(
+        "next: dvc exp run -S data.source=mimic-iv   (or set data.source in params.yaml, then dvc repro)\n"
+    )
+
+
+def _compare(chosen: argparse.Namespace) -> None:
+    from chartcode import compare
+
+    sys.stdout.write(compare.render(compare.read_metrics(coders=chosen.coders), everything=chosen.everything))
+
+
+def _doctor(_: argparse.Namespace) -> None:
+    from chartcode import doctor
+
+    findings = doctor.examine()
+    sys.stdout.write(doctor.report(findings))
+    sys.stdout.flush()
+    doctor.refuse_missing(findings)

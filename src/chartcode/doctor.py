@@ -1,0 +1,283 @@
+"""Whether this machine, this login and this hospital's files are fit for a run, and roughly what the run will cost.
+
+Looks only: no network, nothing written, no secret printed. A finding is ok, a warning (a run is possible), or missing:
+the chosen source cannot run without it.
+"""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import gzip
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from chartcode.artifacts import Artifact
+from chartcode.errors import ChartcodeError, DataError
+from chartcode.params import DataParams, load
+from chartcode.sources import codiesp, mimic
+from chartcode.tables.raw_csv import read_header
+from chartcode.tables.schemas import EVIDENCE_FILE, RAW_TABLES, SPLITS_FILE
+
+Level = Literal["ok", "warning", "missing"]
+TRAINING_TABLES = ("discharge", "patients", "admissions", "diagnoses_icd")  # no coder can be trained without them
+CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
+
+# Rough costs, to tell minutes from days; the benchmarks measure, this guesses.
+BYTES_PER_NOTE = 3_400  # of a compressed discharge.csv.gz: 1.1 GB hold MIMIC-IV's 331,793 notes
+REFERENCE = (331_793, 40, 16)  # raw notes, minutes, threads: slower end of what a comparable CPU pipeline reports
+DISK_FACTOR = 8  # bytes written (bronze, silver, features, and each again in DVC's cache) for each raw compressed byte
+DISK_BASE = 2 << 30  # bytes: models, scores, room to work
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    level: Level
+    topic: str
+    text: str
+
+
+def examine(root: Path = Path(), environment: Mapping[str, str] = os.environ) -> list[Finding]:
+    """Everything `chartcode doctor` reports about the checkout at `root`. Never raises for what it finds."""
+    found = [_python(), *_packages(root), _git(root), *_remote(root, environment), _login(root, environment)]
+    try:
+        source = load(DataParams, root / "params.yaml").source
+    except ChartcodeError as error:
+        return [*found, Finding("missing", "source", str(error)), _gpu()]
+    folder = root / "data/raw" / source
+    return [*found, *_source(root, source, folder), _gpu(), *_cost(root, folder)]
+
+
+def report(findings: Iterable[Finding]) -> str:
+    """The findings as aligned lines."""
+    return "".join(f"{f.level:<8} {f.topic:<9} {f.text}\n" for f in findings)
+
+
+def refuse_missing(findings: Iterable[Finding]) -> None:
+    """Raise DataError, in one line, when something the chosen source needs is missing."""
+    topics = [f.topic for f in findings if f.level == "missing"]
+    if topics:
+        raise DataError(f"doctor: {len(topics)} missing ({', '.join(dict.fromkeys(topics))}); see the lines above")
+
+
+def _python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    fit = sys.version_info >= (3, 11)
+    return Finding("ok" if fit else "missing", "python", version if fit else f"{version}; 3.11 or newer is needed")
+
+
+def _packages(root: Path) -> list[Finding]:
+    """Installed versions against the pins of pyproject.toml; extras that are not installed are no fault."""
+    try:
+        project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except (OSError, ValueError, KeyError):
+        return [Finding("warning", "packages", f"{root / 'pyproject.toml'}: not readable; run from the repository")]
+    other, absent, right = [], [], 0
+    for extra, pins in {"": project["dependencies"], **project.get("optional-dependencies", {})}.items():
+        for pin in pins:
+            match = re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]*])?==([0-9A-Za-z.]+?)(\.\*)?(?:[ ;]|$)", pin)
+            if match is None:
+                continue
+            name, wanted, loose = match[1], match[2], match[3]
+            try:
+                version = importlib.metadata.version(name).split("+")[0]
+            except importlib.metadata.PackageNotFoundError:
+                if not extra:
+                    absent.append(name)
+                continue
+            fits = version == wanted or (loose is not None and version.startswith(f"{wanted}."))
+            right += fits
+            if not fits:
+                other.append(f"{name} {version} (pinned {wanted}{loose or ''})")
+    found = [Finding("ok", "packages", f"{right} as pinned")]
+    if other:
+        found.append(Finding("warning", "packages", f"other than pinned: {', '.join(other)}; numbers may differ"))
+    if absent:
+        found.append(Finding("missing", "packages", f"not installed: {', '.join(absent)}; run `make install`"))
+    return found
+
+
+def _git(root: Path) -> Finding:
+    program = shutil.which("git")
+    if program is None:
+        return Finding("missing", "git", "not installed; DVC needs it")
+    inside = _run([program, "-C", str(root), "rev-parse", "--is-inside-work-tree"])
+    if inside != "true":
+        return Finding("missing", "git", "this is no checkout; DVC needs one (git clone, or git init)")
+    return Finding("ok", "git", _run([program, "--version"]).removeprefix("git version "))
+
+
+def _run(command: list[str]) -> str:
+    """What a program prints, or nothing when it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _dvc_config(root: Path) -> configparser.ConfigParser:
+    """.dvc/config with .dvc/config.local over it, as DVC reads them."""
+    config = configparser.ConfigParser(interpolation=None)
+    for name in ("config", "config.local"):
+        try:
+            config.read(root / ".dvc" / name, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError):
+            continue
+    return config
+
+
+def _default_remote(root: Path) -> tuple[str, dict[str, str]] | None:
+    config = _dvc_config(root)
+    name = config.get("core", "remote", fallback="")
+    for section in (f"'remote \"{name}\"'", f'remote "{name}"'):
+        if config.has_section(section):
+            return name, dict(config[section])
+    return None
+
+
+def _remote(root: Path, environment: Mapping[str, str]) -> list[Finding]:
+    """Where `dvc push` and `dvc pull` go (what `dvc remote list` prints, and the account)."""
+    remote = _default_remote(root)
+    if remote is None:
+        return [Finding("warning", "remote", "no default DVC remote: runs work, push and pull do not")]
+    name, settings = remote
+    account = settings.get("account_name", "none named")
+    found = [Finding("ok", "remote", f"{name}: {settings.get('url', 'no url')}, account {account}")]
+    if CONNECTION in environment:
+        named = re.search(r"(?:^|;)AccountName=([A-Za-z0-9]+)", environment[CONNECTION])
+        whose = f"account {named[1]}" if named else "another account"
+        text = f"{CONNECTION} is set and wins: push and pull go to {whose}; unset it unless this is a test"
+        found.append(Finding("warning", "remote", text))
+    return found
+
+
+def _login(root: Path, environment: Mapping[str, str]) -> Finding:
+    """Whether some way to log in to Azure is at hand, in the order DVC tries them; none is tried."""
+    remote = _default_remote(root)
+    settings = remote[1] if remote else {}
+    ways = {
+        "connection string": CONNECTION in environment or "connection_string" in settings,
+        "service principal": "client_secret" in settings or "AZURE_CLIENT_SECRET" in environment,
+        "account key": "account_key" in settings or "AZURE_STORAGE_KEY" in environment,
+        "SAS token": "sas_token" in settings or "AZURE_STORAGE_SAS_TOKEN" in environment,
+        "workload identity": "AZURE_FEDERATED_TOKEN_FILE" in environment,
+        "managed identity": "IDENTITY_ENDPOINT" in environment or "MSI_ENDPOINT" in environment,
+        "az login": any(
+            (Path(_home(environment)) / f).exists() for f in ("msal_token_cache.json", "msal_token_cache.bin")
+        ),
+    }
+    usable = [way for way, there in ways.items() if there]
+    if usable:
+        return Finding("ok", "login", f"{', '.join(usable)} at hand (not tried)")
+    return Finding("warning", "login", "none at hand: runs work; `make pull` and `dvc push` need `az login`")
+
+
+def _home(environment: Mapping[str, str]) -> str:
+    return environment.get("AZURE_CONFIG_DIR") or str(Path(environment.get("HOME", "~")).expanduser() / ".azure")
+
+
+def _source(root: Path, source: str, folder: Path) -> list[Finding]:
+    """Whether the chosen source's raw files are there, or can be built."""
+    found = [Finding("ok", "source", f"data.source is {source}")]
+    if source == "codiesp":
+        try:
+            codiesp.locate(root / codiesp.FOLDER)
+        except ChartcodeError as error:
+            found.append(Finding("missing", "source", str(error)))
+    if source != "mimic-iv" and not folder.is_dir():
+        return [*found, Finding("ok", "files", f"{folder} is not built yet; `dvc repro` builds it")]
+    absent, empty = [], []
+    for name, table in RAW_TABLES.items():
+        path = folder / table.path
+        try:
+            read_header(path, table)
+            if _header_only(path):
+                empty.append(name)
+        except ChartcodeError as error:
+            absent.append(Finding("missing", "files", str(error)))
+        except (OSError, EOFError, zlib.error):
+            absent.append(Finding("missing", "files", f"{path}: not a whole gzip file; download it again"))
+    for name in (SPLITS_FILE, EVIDENCE_FILE):
+        if not (folder / name).is_file():
+            absent.append(Finding("missing", "files", f"{folder / name}: file is missing"))
+    if absent and source == "mimic-iv":
+        remedy = "run `chartcode link-mimic --note DIR --hosp DIR`"
+        absent.append(Finding("missing", "files", remedy))
+    found += absent
+    if needed := [name for name in empty if name in TRAINING_TABLES]:
+        text = f"without rows: {', '.join(needed)}; bronze runs, but no coder can be trained"
+        found.append(Finding("missing", "files", text))
+    if others := [name for name in empty if name not in TRAINING_TABLES]:
+        found.append(Finding("ok", "files", f"header only, reported as absent: {', '.join(others)}"))
+    if not absent:
+        found.append(Finding("ok", "files", f"{len(RAW_TABLES) - len(empty)} tables with rows under {folder}"))
+        if source == "mimic-iv":
+            found.append(_release(folder))
+    return found
+
+
+def _release(folder: Path) -> Finding:
+    try:
+        return Finding("ok", "release", mimic.release(mimic.count_rows(folder)))
+    except ChartcodeError as error:
+        return Finding("missing", "files", str(error))
+
+
+def _header_only(path: Path) -> bool:
+    with gzip.open(path, "rb") as file:
+        return file.readline() != b"" and file.readline().strip() == b""
+
+
+def _gpu() -> Finding:
+    if importlib.util.find_spec("torch") is None:
+        return Finding("ok", "gpu", "torch is not installed: the linear coder runs, neural coders need `[neural]`")
+    cuda = importlib.import_module("torch").cuda
+    if not cuda.is_available():
+        return Finding("ok", "gpu", "none: neural coders run on the CPU, slowly")
+    return Finding("ok", "gpu", ", ".join(cuda.get_device_name(index) for index in range(cuda.device_count())))
+
+
+def _cost(root: Path, folder: Path) -> list[Finding]:
+    """Free disk against need, and hours: guesses, with what they rest on."""
+    raw = sum(p.stat().st_size for p in folder.rglob("*.gz") if p.is_file())  # through links
+    need = DISK_BASE + DISK_FACTOR * raw
+    free = shutil.disk_usage(root.resolve()).free
+    rule = f"{DISK_FACTOR} x the raw files + {DISK_BASE >> 30} GB, a guess"
+    room = f"{free / 2**30:.0f} GB free, about {need / 2**30:.0f} GB needed ({rule})"
+    found = [Finding("ok" if free > need else "missing", "disk", room)]
+    notes, source = _notes(folder)
+    if notes:
+        reference, minutes, threads = REFERENCE
+        text = (
+            f"about {max(0.1, notes / reference * minutes / 60):.1f} h or less to the linear coder's metrics for"
+            f" {notes:,} notes ({source}); basis: a comparable pipeline reports {minutes} min for {reference:,} notes"
+            f" on {threads} threads ({os.cpu_count()} here); neural coders are not in it"
+        )
+        found.append(Finding("ok", "hours", text))
+    return found
+
+
+def _notes(folder: Path) -> tuple[int, str]:
+    """How many notes a source holds, and how that is known."""
+    discharge = RAW_TABLES["discharge"].path
+    with contextlib.suppress(ChartcodeError, KeyError):
+        return Artifact(folder, verify=False).rows(discharge), "counted"
+    if not (folder / discharge).is_file():
+        return 0, ""
+    guess = f"guessed from the size of {Path(discharge).name}"
+    return (folder / discharge).stat().st_size // BYTES_PER_NOTE, guess

@@ -1,0 +1,93 @@
+"""How clinicians name a diagnosis: its title, synonyms, abbreviations, drugs, and the words that merely imply it.
+
+lexicon.csv was written by hand for the conditions met most often. Every other code is named by its ICD-10-CM title,
+cleaned of coding language, and by the shorter title that is left when its qualifiers are dropped.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+
+Forms = tuple[str, ...]
+
+_CODING_LANGUAGE = re.compile(
+    r", (?:unspecified|initial encounter|not elsewhere classified|so stated|uncomplicated)\b.*| \((?:primary|adult\)? ?\(?pediatric|current)\)"
+    r"| not elsewhere classified|, site not specified| \[[^\]]*\]|, unspecified organism"
+)
+_UNSPECIFIED = re.compile(
+    r"\b(?:unspecified (?:part|site|body|type|nature|degree) of |other and unspecified |other specified |unspecified |other )", re.I
+)
+_QUALIFIERS = re.compile(r",? (?:with|without|due to|following|as the cause of|in diseases|of other|and other) .*|,.*| \(.*")
+_ACRONYM = re.compile(r"^(?:[A-Z][A-Z0-9-]+\b|[A-Z][a-z]+'s\b)")
+
+
+@dataclass(frozen=True)
+class Concept:
+    """The forms of one code. `shared` forms fit several codes and do not tell them apart."""
+
+    titles: Forms
+    synonyms: Forms = ()
+    abbreviations: Forms = ()
+    drugs: Forms = ()
+    implied: Forms = ()
+    shared: Forms = ()
+    cues: tuple[tuple[str, str], ...] = field(default=())  # (kind, form) of drugs and implied, in order
+
+    @property
+    def forms(self) -> Forms:
+        """Everything that may stand for the code in a note, laboratory values aside."""
+        return self.titles + self.synonyms + self.abbreviations + self.drugs + self.implied + self.shared
+
+
+def _lower_first(text: str) -> str:
+    return text if _ACRONYM.match(text) else text[:1].lower() + text[1:]
+
+
+def titles_of(long_title: str) -> Forms:
+    """The title as charts write it, and a shorter one where its qualifiers can go."""
+    clean = _CODING_LANGUAGE.sub("", long_title)
+    clean = _lower_first(_UNSPECIFIED.sub("", clean).strip(" ,"))
+    short = _QUALIFIERS.sub("", clean).strip(" ,")
+    found = [form for form in (clean, short) if len(form) > 3]
+    return tuple(dict.fromkeys(found or [_lower_first(long_title)]))
+
+
+@lru_cache(maxsize=1)
+def _written() -> dict[str, dict[str, Forms]]:
+    found: dict[str, dict[str, Forms]] = {}
+    with files("chartcode.sources.synthetic").joinpath("lexicon.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["icd_code"], {})[row["kind"]] = tuple(row["forms"].split("|"))
+    return found
+
+
+def concept(code: str, long_title: str) -> Concept:
+    """The forms of an ICD-10-CM code."""
+    written = _written().get(code, {})
+    drugs, implied = written.get("drug", ()), written.get("implied", ())
+    titles = titles_of(long_title)
+    synonyms = written.get("synonym", ()) or titles[1:]
+    return Concept(
+        titles=titles[:1],
+        synonyms=synonyms,
+        abbreviations=written.get("abbreviation", ()),
+        drugs=drugs,
+        implied=implied,
+        shared=written.get("shared", ()),
+        cues=tuple(("drug", form) for form in drugs) + tuple(("implied", form) for form in implied),
+    )
+
+
+def concepts(codes: Sequence[str], titles: Sequence[str]) -> tuple[Concept, ...]:
+    """One concept a code."""
+    return tuple(concept(code, title) for code, title in zip(codes, titles, strict=True))
+
+
+def kind_of_shared(form: str) -> str:
+    """A shared form counts as an abbreviation when it is written in capitals."""
+    return "abbreviation" if form[:2].isupper() else "synonym"

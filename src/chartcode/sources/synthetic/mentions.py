@@ -1,0 +1,157 @@
+"""What a note will say about each condition, before it says it: affirmed, stray, negated, of the family, ruled out, past.
+
+A plan holds the words of every mention, fenced as evidence where they affirm a condition that is coded. Noise of the
+pen happens here: misspellings, shared and ambiguous forms, words that de-identification masked by mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from chartcode.sources.synthetic.layout import MAX_FENCES, fence
+from chartcode.sources.synthetic.lexicon import Concept, kind_of_shared
+from chartcode.sources.synthetic.params import SyntheticParams
+from chartcode.sources.synthetic.phrases import Voice
+from chartcode.sources.synthetic.rates import Rates
+
+MASK = "___"
+_RARE_STATED = 0.78  # share of rare coded diagnoses that the note states
+
+# Abbreviations with another meaning than the diagnosis: (phrase, condition it does not mean).
+AMBIGUOUS = (
+    "PE: unremarkable apart from above", "MS intact", "AF, vital signs stable", "heparin gtt per protocol, HD #3", "AC meals and HS",
+    "CP free overnight", "HL flushed", "RA sat 96%", "PT/OT evaluated", "MR x1 if needed", "PD removed", "AS tolerated",
+    "CAD of the breast study reviewed by radiology", "DM elixir as needed for cough", "CAP q12h", "HTN clinic referral declined",
+    "per OSA anesthesia screening score", "TIA clinic number given", "MDD consult not needed", "PNA vaccine declined", "UTI precautions sheet",
+)  # fmt: skip
+
+
+@dataclass
+class Plan:
+    """Everything a note has to say. Strings may be fenced; `chronic` marks conditions that go to the history."""
+
+    chronic: list[str] = field(default_factory=list)
+    acute: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    negated: list[str] = field(default_factory=list)
+    family: list[str] = field(default_factory=list)
+    ruled_out: list[str] = field(default_factory=list)
+    historical: list[str] = field(default_factory=list)
+    drugs: list[str] = field(default_factory=list)
+    implied: list[str] = field(default_factory=list)
+    table: list[tuple[int, str]] = field(default_factory=list)  # mention number -> (catalogue position, kind)
+
+
+class Planner:
+    """Plans the mentions of one note."""
+
+    def __init__(
+        self, params: SyntheticParams, rates: Rates, concepts: Sequence[Concept], chronic: Sequence[bool], voice: Voice
+    ) -> None:
+        self._params, self._rates, self._concepts, self._chronic, self._voice = params, rates, concepts, chronic, voice
+        self.plan = Plan()
+
+    def mark(self, position: int, kind: str, text: str) -> str:
+        """`text` fenced as a mention of the code at `position`."""
+        table = self.plan.table
+        if len(table) >= MAX_FENCES:
+            return text
+        table.append((position, kind))
+        return fence(len(table) - 1, text)
+
+    def make(self, coded: frozenset[int], rare: Sequence[tuple[int, Concept]], rng: np.random.Generator) -> Plan:
+        """Plan a note whose codes are `coded`; `rare` are those outside the common K, with their concepts."""
+        rates, common = self._rates, len(self._concepts)
+        present = np.zeros(common, dtype=bool)
+        present[[position for position in coded if position < common]] = True
+        draws = rng.random((common, 5))
+        affirmed = draws[:, 0] < np.where(present, rates.mention, rates.stray)
+        repeats = rng.poisson(self._params.repeats, common)
+        for position in np.flatnonzero(affirmed).tolist():
+            self._affirm(position, self._concepts[position], bool(present[position]), int(min(repeats[position], 4)))
+        for position, concept in rare:
+            if self._voice.uniform() < _RARE_STATED:
+                self._affirm(position, concept, True, int(self._voice.uniform() < 0.3))
+        plan = self.plan
+        for column, chance, into in (
+            (1, rates.negated, plan.negated), (2, rates.family, plan.family),
+            (3, rates.ruled_out, plan.ruled_out), (4, rates.historical, plan.historical),
+        ):  # fmt: skip
+            for position in np.flatnonzero(draws[:, column] < chance).tolist():
+                into.append(self._form(self._concepts[position])[1])
+        self._cues(present, rng)
+        return plan
+
+    def _cues(self, present: np.ndarray, rng: np.random.Generator) -> None:  # type: ignore[type-arg]
+        """Drugs and implying phrases, each on its own: common with the condition, rare without it."""
+        widest = max(len(concept.cues) for concept in self._concepts)
+        chance = np.where(present, self._rates.cue_coded, self._rates.cue_uncoded)
+        for position, which in np.argwhere(rng.random((len(present), widest)) < chance[:, None]).tolist():
+            cues = self._concepts[position].cues
+            if which < len(cues):
+                kind, form = cues[which]
+                text = form.capitalize() if kind == "drug" else form
+                if present[position]:
+                    text = self.mark(position, kind, text)
+                (self.plan.drugs if kind == "drug" else self.plan.implied).append(text)
+
+    def _affirm(self, position: int, concept: Concept, coded: bool, repeats: int) -> None:
+        for again in range(1 + repeats):
+            kind, text = self._form(concept)
+            text, whole = self._pen(text)
+            if coded and whole:
+                text = self.mark(position, kind, text)
+            if again:
+                self.plan.repeated.append(text)
+            elif self._chronic[position]:
+                self.plan.chronic.append(text)
+            else:
+                self.plan.acute.append(text)
+
+    def _form(self, concept: Concept) -> tuple[str, str]:
+        """(kind, words) of one way to name the condition."""
+        voice = self._voice
+        if concept.shared and voice.uniform() < self._params.shared_form:
+            form = voice.pick(concept.shared)
+            return kind_of_shared(form), form
+        draw = voice.uniform()
+        if concept.abbreviations and draw < 0.4:
+            return "abbreviation", voice.pick(concept.abbreviations)
+        if concept.synonyms and draw < 0.8:
+            return "synonym", voice.pick(concept.synonyms)
+        return ("title", voice.pick(concept.titles)) if concept.titles else ("synonym", voice.pick(concept.synonyms))
+
+    def _pen(self, text: str) -> tuple[str, bool]:
+        """Slips of the pen and of de-identification; False when words of the mention were masked."""
+        voice, params = self._voice, self._params
+        draw = voice.uniform()
+        if draw < params.over_mask:
+            words = text.split()
+            words[int(voice.uniform() * len(words))] = MASK
+            return " ".join(words), False
+        if draw < params.over_mask + params.misspelling:
+            return misspell(text, voice), True
+        return text, True
+
+
+def misspell(text: str, voice: Voice) -> str:
+    """`text` with one slip inside one of its longer words: a letter dropped, doubled or swapped with the next."""
+    words = text.split(" ")
+    long = [i for i, word in enumerate(words) if len(word) > 4 and word.isalpha()]
+    if not long:
+        return text
+    place = long[int(voice.uniform() * len(long))]
+    word = words[place]
+    at = 1 + int(voice.uniform() * (len(word) - 2))
+    slip = voice.uniform()
+    if slip < 0.4:
+        word = word[:at] + word[at + 1 :]
+    elif slip < 0.6:
+        word = word[:at] + word[at] + word[at:]
+    else:
+        word = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    words[place] = word
+    return " ".join(words)

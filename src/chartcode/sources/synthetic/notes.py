@@ -1,0 +1,292 @@
+"""A discharge summary: MIMIC-IV's sections in MIMIC-IV's order, filled from a plan of mentions up to a wanted length.
+
+What must be said is placed first; sentences, panels and findings then fill each section in proportion until the note has
+the length drawn for it (whitespace tokens, from the published generalised gamma).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from chartcode.sources.synthetic import phrases
+from chartcode.sources.synthetic.labs import Laboratory
+from chartcode.sources.synthetic.layout import refence, unfence, wrap
+from chartcode.sources.synthetic.mentions import AMBIGUOUS, MASK, Plan, Planner, misspell
+
+BREAK = "\n \n"
+_FILL = {"hpi": 0.13, "exam": 0.19, "results": 0.34, "course": 0.2, "issue": 0.04, "instructions": 0.10}
+_INPATIENT_DOSES = ("mg PO DAILY", "mg PO BID", "mg PO QHS", "mg PO TID", "mg PO Q6H:PRN pain", "mg PO DAILY:PRN", "UNIT SC QAM", "mg IV Q12H")
+_STRENGTHS = ("1", "2.5", "5", "10", "12.5", "20", "25", "30", "40", "50", "75", "81", "100", "200", "250", "300", "400", "500", "650", "1000")
+_ALLERGIES = ("No Known Allergies / Adverse Drug Reactions", "Penicillins", "Sulfa (Sulfonamide Antibiotics)", "Codeine", "lisinopril",
+              "Percocet / Bactrim", "Iodinated Contrast Media - IV Dye", "morphine", "latex", "Shellfish Derived", "aspirin",
+              "Patient recorded as having No Known Allergies to Drugs")  # fmt: skip
+_RELATIVES = ("Mother", "Father", "Sister", "Brother", "Maternal grandmother", "Paternal uncle", "Son", "Aunt")
+_PLANS = (
+    "was stable during admission and home regimen was continued", "managed conservatively with close monitoring",
+    "discussed with outpatient provider Dr. ___ who agreed with plan", "improved over the course of the hospitalization",
+    "no changes were made to medications", "will be followed up after discharge", "continued home medications",
+    "was treated as above with good effect", "likely multifactorial, trended daily", "remained at baseline",
+)  # fmt: skip
+_REFUTED = (
+    "Initially there was concern for {x} but this was ruled out.", "Workup for {x} was negative.", "Low suspicion for {x} given exam.",
+    "There was no evidence of {x} on imaging.", "{x} was considered but felt to be unlikely.", "Ruled out for {x} with serial testing.",
+)  # fmt: skip
+_DENIED = ("Denies {x}.", "No history of {x}.", "Patient denies any {x}.", "Negative for {x}.", "Without {x}.")
+_PAST = ("h/o {x}, resolved", "remote {x} in ___", "{x} in childhood", "prior {x} s/p treatment ___", "{x} (resolved ___)")
+
+
+@dataclass
+class Carried:
+    """What a later note may copy from an earlier one: fenced lines, and what their fences meant."""
+
+    history: list[str] = field(default_factory=list)
+    blocks: list[str] = field(default_factory=list)
+    table: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Stay:
+    """What the note must agree with."""
+
+    sex: int  # 0 men, 1 women
+    ward: str
+    died: bool
+    home: bool
+    procedures: tuple[str, ...]
+    tokens: int  # wanted length, whitespace tokens
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished note: text, evidence as (catalogue position, kind, start, end), what it carries on, drugs it names."""
+
+    text: str
+    evidence: list[tuple[int, str, int, int]]
+    carried: Carried
+    drugs: list[str]
+
+
+class Note:
+    """Writes one note."""
+
+    def __init__(self, stay: Stay, plan: Plan, planner: Planner, voice: phrases.Voice, laboratory: Laboratory) -> None:
+        self._stay, self._plan, self._planner, self._voice, self._lab = stay, plan, planner, voice, laboratory
+        self._width = voice.number(60, 65)
+        self._bank = phrases.bank()
+
+    def write(self, coded: frozenset[int], before: Carried | None, typo: float, ambiguous: float) -> Written:
+        """Compose the note. `before` is copied forward where given."""
+        voice, plan, stay = self._voice, self._plan, self._stay
+        history, blocks = self._copied(before, coded)
+        lead, lines, problems, diagnoses = self._place(history)
+        drugs = [*plan.drugs]
+        while len(drugs) < 3 + int(voice.uniform() * 5) + stay.tokens // 400:
+            drugs.append(voice.pick(phrases.DRUGS).capitalize())
+        drugs = self._shuffled(drugs)[: 4 + stay.tokens // 70]
+        home, discharge = self._medications(drugs)
+        asides = [phrase for phrase in AMBIGUOUS if voice.uniform() < ambiguous]
+
+        hpi = [self._opening(lead)]
+        hpi += [voice.pick(_DENIED).replace("{x}", text) for text in plan.negated]
+        implied = [f"{text[:1].upper()}{text[1:]}." for text in plan.implied]
+        hpi += implied[0::3]
+        course = [voice.pick(_REFUTED).replace("{x}", text) for text in plan.ruled_out] + implied[1::3] + [f"{a}." for a in asides]
+        findings = implied[2::3]
+        family = [f"{voice.pick(_RELATIVES)} with {text}." for text in plan.family]
+        family.append(voice.pick(("No family history of premature cardiac disease.", "Non-contributory.", "Father died at ___.", "Mother alive, healthy.")))
+        panels = self._lab.admission()
+
+        fixed = [*hpi, *lines, *problems, *blocks, *diagnoses, *course, *findings, *family, *panels, home, discharge]
+        room = stay.tokens - sum(len(text.split()) for text in fixed) - 118
+        hpi += self._fill("hpi", room * _FILL["hpi"], typo)
+        exam = self._fill("exam", max(room * _FILL["exam"], 30), typo)
+        issues = self._fill("issue", room * _FILL["issue"], typo)
+        results = self._results(panels, findings, room * _FILL["results"], typo)
+        course += self._fill("course", room * _FILL["course"], typo)
+        head = self._head(diagnoses)
+        tail_dx = "\n".join(diagnoses)
+        body = BREAK.join(
+            [
+                head,
+                f"History of Present Illness:\n{wrap(' '.join(self._shuffled(hpi, 1)), self._width)}",
+                "Past Medical History:\n" + "\n".join(lines) + f"{BREAK}Social History:\n{MASK}",
+                "Family History:\n" + wrap(" ".join(family), self._width),
+                "Physical Exam:\n" + self._exam(exam),
+                "Pertinent Results:\n" + results,
+                "Brief Hospital Course:\n" + self._course(course, problems + blocks, issues),
+                "Medications on Admission:\n" + home,
+                "Discharge Medications:\n" + discharge,
+                self._disposition(),
+                "Discharge Diagnosis:\n" + tail_dx,
+                self._condition(),
+            ]
+        )
+        left = stay.tokens - len(body.split()) - 6
+        advice = self._fill("instructions", max(left, 8), typo)
+        body += f"{BREAK}Discharge Instructions:\nDear {'Mr.' if stay.sex == 0 else 'Ms.'} {MASK},\n" + wrap(" ".join(advice), self._width)
+        body += f"{BREAK}Followup Instructions:\n{MASK}\n"
+        text, spans = unfence(body)
+        evidence = [(*plan.table[number], start, end) for number, start, end in spans]
+        carried = Carried(lines, problems, plan.table)
+        return Written(text, evidence, carried, [unfence(drug)[0] for drug in drugs])
+
+    def _shuffled(self, items: list[str], keep: int = 0) -> list[str]:
+        rest = [(self._voice.uniform(), item) for item in items[keep:]]
+        return items[:keep] + [item for _, item in sorted(rest)]
+
+    def _copied(self, before: Carried | None, coded: frozenset[int]) -> tuple[list[str], list[str]]:
+        if before is None:
+            return [], []
+        renumber: dict[int, int] = {}
+        for number, (position, kind) in enumerate(before.table):
+            if position in coded:
+                self._plan.table.append((position, kind))
+                renumber[number] = len(self._plan.table) - 1
+        return [refence(line, renumber) for line in before.history], [refence(block, renumber) for block in before.blocks]
+
+    def _place(self, history: list[str]) -> tuple[list[str], list[str], list[str], list[str]]:
+        """Deal affirmed mentions to the opening sentence, the history, the problems and the diagnoses."""
+        voice, plan = self._voice, self._plan
+        lead: list[str] = []
+        lines: list[str] = list(history)
+        problems: list[str] = []
+        diagnoses: list[str] = []
+        for text in plan.chronic:
+            place = voice.uniform()
+            target = lines if place < 0.46 else lead if place < 0.66 else problems if place < 0.86 else diagnoses
+            target.append(text)
+        for text in plan.acute:
+            place = voice.uniform()
+            target = lead if place < 0.15 else problems if place < 0.65 else diagnoses
+            target.append(text)
+        for text in plan.repeated:
+            place = voice.uniform()
+            target = lines if place < 0.2 else lead if place < 0.4 else problems if place < 0.7 else diagnoses
+            target.append(text)
+        lines += [voice.pick(_PAST).replace("{x}", text) for text in plan.historical]
+        lines += [voice.say(voice.pick_sentence(self._bank["pmh"])) for _ in range(voice.number(0, 3))]
+        bullet = voice.pick(("- ", "", "# ", "* "))
+        lines = [line if line.startswith(bullet) and bullet else bullet + line for line in self._shuffled(lines)] or ["None"]
+        problems = [f"# {text[:1].upper() + text[1:]}: {voice.pick(_PLANS)}." for text in problems]
+        return lead, lines, problems, diagnoses or ["See above"]
+
+    def _opening(self, lead: list[str]) -> str:
+        voice, sex = self._voice, self._stay.sex
+        who = voice.pick((f"{MASK} year old {'man' if sex == 0 else 'woman'}", f"{MASK} yo {'M' if sex == 0 else 'F'}",
+                          f"{'Mr.' if sex == 0 else 'Ms.'} {MASK} is a {MASK}"))  # fmt: skip
+        past = f" with {voice.pick(('a history of', 'PMH of', 'h/o', 'past medical history significant for'))} {', '.join(lead)}" if lead else ""
+        return f"{who}{past} who presents with {voice.pick(phrases.SYMPTOMS)}."
+
+    def _fill(self, section: str, tokens: float, typo: float) -> list[str]:
+        """Sentences of `section` of `tokens` whitespace tokens altogether; the last one may be cut short."""
+        voice, bank = self._voice, self._bank[section]
+        out: list[str] = []
+        left = int(tokens)
+        while left > 2:
+            sentence = voice.say(voice.pick_sentence(bank))
+            size = sentence.count(" ") + 1
+            if size > left:
+                sentence = " ".join(sentence.split(" ")[:left]).rstrip(",:;") + "."
+            if voice.uniform() < typo * size:
+                sentence = misspell(sentence, voice)
+            out.append(sentence)
+            left -= size
+        return out
+
+    def _results(self, panels: list[str], findings: list[str], tokens: float, typo: float) -> str:
+        voice = self._voice
+        lines = [wrap(panel, self._width) for panel in panels]
+        left, labs = int(tokens), int(tokens * 0.62)
+        while labs > 8:
+            panel = self._lab.next_line()
+            size = panel.count(" ") + 1
+            lines.append(wrap(panel, self._width))
+            labs -= size
+            left -= size
+        prose = self._fill("results", max(left, 0), typo)
+        blocks = ["ADMISSION LABS:", *lines]
+        step = max(len(prose) // 4, 3)
+        prose = self._shuffled(prose + findings)
+        for start in range(0, len(prose), step):
+            blocks.append("\n" + wrap(" ".join(prose[start : start + step]), self._width))
+        return "\n".join(blocks) + ("" if voice.uniform() < 0.5 else "\n")
+
+    def _exam(self, lines: list[str]) -> str:
+        half = max(len(lines) // 2, 1)
+        admission = "\n".join(wrap(line, self._width) for line in lines[:half])
+        discharge = "\n".join(wrap(line, self._width) for line in lines[half:])
+        return f"ADMISSION EXAM:\n{admission}\n\nDISCHARGE EXAM:\n{discharge}" if discharge else admission
+
+    def _course(self, sentences: list[str], problems: list[str], issues: list[str]) -> str:
+        sentences = self._shuffled(sentences)
+        step = max(len(sentences) // (len(problems) + 1), 1)
+        parts = [wrap(" ".join(sentences[:step]), self._width)]
+        at = step
+        for problem in self._shuffled(problems):
+            parts.append("\n" + wrap(" ".join([problem, *sentences[at : at + step]]), self._width))
+            at += step
+        if at < len(sentences):
+            parts.append("\n" + wrap(" ".join(sentences[at:]), self._width))
+        if issues:
+            parts.append("\nTRANSITIONAL ISSUES:\n" + "\n".join(wrap(issue, self._width) for issue in issues))
+        return "\n".join(parts)
+
+    def _medications(self, drugs: list[str]) -> tuple[str, str]:
+        voice = self._voice
+
+        def listed(names: list[str]) -> str:
+            return "\n".join(
+                f"{number}. {name} {voice.pick(_STRENGTHS)} {voice.pick(_INPATIENT_DOSES)} " for number, name in enumerate(names, 1)
+            )
+
+        known = [drug for drug in drugs if voice.uniform() < 0.7]
+        given = [drug for drug in drugs if drug not in known or voice.uniform() < 0.55]
+        home = "The Preadmission Medication list is accurate and complete.\n" + listed(known) if known else "None"
+        return home, listed(given) if given else "None"
+
+    def _head(self, diagnoses: list[str]) -> str:
+        voice, stay = self._voice, self._stay
+        complaint = voice.pick(phrases.SYMPTOMS)
+        complaint = complaint[:1].upper() + complaint[1:]
+        procedure = wrap("; ".join(stay.procedures), self._width) if stay.procedures else "None"
+        return BREAK.join(
+            [
+                f" \nName:  {MASK}                     Unit No:   {MASK}",
+                f"Admission Date:  {MASK}              Discharge Date:   {MASK}",
+                f"Date of Birth:  {MASK}             Sex:   {'M' if stay.sex == 0 else 'F'}",
+                f"Service: {stay.ward}",
+                f"Allergies: \n{voice.pick(_ALLERGIES) if voice.uniform() < 0.5 else _ALLERGIES[0]}",
+                f"Attending: {MASK}.",
+                f"Chief Complaint:\n{complaint}",
+                f"Major Surgical or Invasive Procedure:\n{procedure}\n",
+            ]
+        )
+
+    def _disposition(self) -> str:
+        stay = self._stay
+        if stay.died:
+            return f"Discharge Disposition:\nExpired{BREAK}Facility:\n{MASK}"
+        if stay.home:
+            return f"Discharge Disposition:\nHome{' With Service' if self._voice.uniform() < 0.5 else ''}{BREAK}Facility:\n{MASK}"
+        return f"Discharge Disposition:\nExtended Care{BREAK}Facility:\n{MASK}"
+
+    def _condition(self) -> str:
+        voice = self._voice
+        if self._stay.died:
+            return "Discharge Condition:\nExpired"
+        return (
+            f"Discharge Condition:\nMental Status: {voice.pick(('Clear and coherent', 'Confused - sometimes', 'Clear and coherent'))}.\n"
+            f"Level of Consciousness: {voice.pick(('Alert and interactive', 'Alert and interactive', 'Lethargic but arousable'))}.\n"
+            f"Activity Status: {voice.pick(('Ambulatory - Independent', 'Ambulatory - requires assistance or aid (walker or cane)', 'Bedbound'))}."
+        )
+
+
+def length_quantile(normal: float) -> int:
+    """Whitespace tokens of a note whose rank among notes is that of a standard normal; published generalised gamma."""
+    from scipy.special import gammaincinv, ndtr
+
+    shape, power, scale, cohort = 13.65, 0.64, 25.9, 1.08
+    rank = float(np.clip(ndtr(normal), 1e-6, 1 - 1e-6))
+    return int(round(scale * float(gammaincinv(shape, rank)) ** (1 / power) * cohort))

@@ -1,0 +1,210 @@
+"""The sentences clinicians write around the diagnoses: complaints, findings, reports, courses and advice.
+
+phrases.txt holds `section|sentence` with slots in braces. `{w}` is a rare word of anatomy, imaging or pathology built from
+morphemes: their use follows Zipf's law over some 370,000 words, which makes the vocabulary grow with the number of notes
+as it does in real ones.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+Uniform = Callable[[], float]
+Slot = Callable[["Voice"], str]
+
+_PREFIXES = (
+    "", "peri", "intra", "retro", "sub", "supra", "infra", "para", "endo", "epi", "hypo", "hyper", "trans", "extra", "post",
+    "pre", "inter", "juxta", "meso", "ante", "hemi", "micro", "macro", "multi", "pseudo", "poly", "neo", "iso", "circum", "ultra",
+    "bi", "tri", "semi", "non", "meta", "ecto",
+)  # fmt: skip
+_ROOTS = (
+    "hepat", "splen", "nephr", "ren", "gastr", "enter", "col", "rect", "duoden", "jejun", "ile", "pancreat", "chol", "cyst",
+    "ureter", "urethr", "prostat", "orchi", "hyster", "salping", "oophor", "mamm", "pulmon", "pneum", "bronch", "trache", "laryng",
+    "pharyng", "rhin", "sinus", "ot", "tympan", "ocul", "ophthalm", "retin", "cerebr", "cerebell", "encephal", "mening", "myel",
+    "neur", "radicul", "spondyl", "vertebr", "cost", "stern", "clavicul", "scapul", "humer", "uln", "carp", "phalang", "ischi",
+    "acetabul", "femor", "tibi", "fibul", "tars", "arthr", "burs", "tend", "myo", "fasci", "derm", "cut", "lip", "aden", "lymph",
+    "thym", "thyr", "parathyr", "adren", "pituit", "card", "pericard", "valvul", "aort", "arteri", "ven", "phleb", "angi", "vascul",
+    "hem", "thromb", "fibr", "scler", "calc", "necr", "granul", "cyt", "kerat", "melan", "chondr", "oste", "odont", "gloss", "stomat",
+    "gingiv", "esophag", "periton", "oment", "mesenter", "inguin", "umbilic", "perine", "cervic", "lumb", "sacr", "coccyg", "thorac",
+    "brachi", "axill", "cubit", "poplit", "sural", "plant", "palm", "digit", "carotid", "jugul", "subclavi", "innomin", "celi",
+    "porto", "caval", "biliar", "ampull", "pylor", "cardi", "fund", "antr", "cec", "sigmoid", "hilar", "apic", "basil", "lobul",
+    "segment", "lamin", "pleur", "mediastin", "diaphragm", "crur", "glomerul", "tubul", "papill", "calyc", "trabecul", "cortic",
+    "medull", "ventricul", "atri", "sept", "auricul", "conjunctiv", "corne", "scleros", "uve", "choroid", "macul", "foveal",
+)  # fmt: skip
+_SUFFIXES = (
+    "al", "ic", "ar", "ous", "itic", "osal", "oid", "ary", "ian", "ine", "ial", "ular", "ogenic", "opathic", "otic", "oform",
+    "atous", "ation", "itis", "osis", "oma", "opathy", "omegaly", "ectasia", "ostomy", "otomy", "oplasty", "orrhaphy", "ography",
+    "oscopy", "ocele", "olysis", "otrophic", "odynia", "algia", "ostatic", "oplastic", "ovascular", "opexy", "olithic", "ogram",
+    "odesis", "emic", "edema", "uric", "atic", "ulose", "iform", "oidal", "icular", "aceous", "ectomy", "ometry", "olytic", "ometric",
+    "otripsy", "orrhagic", "oid-like", "able", "ward",
+)  # fmt: skip
+WORDS = len(_PREFIXES) * len(_ROOTS) * len(_SUFFIXES)
+_STRIDE = 100_003  # coprime to WORDS: neighbours in rank share no morphemes
+_ZIPF, _SHIFT = 1.02, 30.0
+
+SYMPTOMS = (
+    "abdominal pain", "nausea", "vomiting", "chest pain", "shortness of breath", "fever", "chills", "headache", "dizziness",
+    "lightheadedness", "palpitations", "cough", "fatigue", "weakness", "leg swelling", "back pain", "diarrhea", "dysuria", "weight loss",
+    "night sweats", "confusion", "falls", "rash", "poor oral intake", "melena", "hematochezia", "hematuria", "numbness", "visual changes",
+    "sore throat", "joint pain", "wheezing", "orthopnea", "flank pain", "malaise", "blurry vision", "dyspnea on exertion", "syncope",
+    "congestion", "difficulty swallowing", "neck stiffness", "bleeding", "drainage", "swelling", "tingling", "gait instability",
+)  # fmt: skip
+SITES = (
+    "abdomen", "chest", "hip", "knee", "shoulder", "ankle", "wrist", "groin", "flank", "foot", "lower extremity", "upper quadrant",
+    "lower quadrant", "lower lobe", "upper lobe", "femur", "kidney", "liver", "spleen", "bladder", "colon", "neck", "arm", "leg",
+    "cervical spine", "lumbar spine", "pelvis", "thigh", "calf", "forearm", "hand", "scalp", "jaw", "orbit", "gallbladder", "pancreas",
+    "common femoral vein", "internal jugular vein", "small bowel", "rectum", "adrenal gland", "thyroid", "breast", "buttock", "elbow",
+)  # fmt: skip
+STUDIES = (
+    "CT", "CTA", "MRI", "ultrasound", "CXR", "KUB", "TTE", "TEE", "EGD", "colonoscopy", "PET", "X-ray", "MRCP", "ERCP", "EEG", "LENIs",
+    "RUQ ultrasound", "CT A/P", "HIDA", "nuclear stress", "PFTs", "EMG", "renal ultrasound", "bronchoscopy",
+)  # fmt: skip
+SERVICES = (
+    "Cardiology", "Nephrology", "Neurology", "General surgery", "Infectious disease", "Gastroenterology", "Hematology", "Oncology",
+    "Psychiatry", "Orthopedics", "Urology", "Vascular surgery", "Pulmonary", "Endocrine", "Rheumatology", "Social work", "Geriatrics",
+    "Dermatology", "Speech and swallow", "Toxicology", "Podiatry",
+)  # fmt: skip
+DRUGS = (
+    "acetaminophen", "ondansetron", "heparin sc", "docusate", "senna", "ibuprofen", "hydromorphone", "morphine", "oxycodone",
+    "multivitamin", "cephalexin", "cefazolin", "metronidazole", "amoxicillin", "prednisone", "methylprednisolone", "lidocaine patch",
+    "guaifenesin", "diphenhydramine", "simethicone", "magnesium oxide", "calcium carbonate", "vitamin d", "fish oil", "meclizine",
+    "prochlorperazine", "valacyclovir", "fluconazole", "acyclovir", "dexamethasone", "ketorolac", "baclofen", "cyclobenzaprine",
+    "topiramate", "lamotrigine", "levetiracetam", "risperidone", "olanzapine", "haloperidol", "aripiprazole", "oxybutynin",
+    "estradiol", "latanoprost", "artificial tears", "clindamycin", "doxycycline", "meropenem", "linezolid", "daptomycin",
+    "filgrastim", "epoetin", "ursodiol", "mesalamine", "tacrolimus", "mycophenolate", "azathioprine", "cyclosporine", "bactrim",
+    "loperamide", "sucralfate", "potassium chloride", "sodium bicarbonate", "nystatin", "miconazole powder", "chlorhexidine",
+)  # fmt: skip
+_QUALITIES = ("dull", "sharp", "crampy", "burning", "pressure-like", "intermittent", "constant", "throbbing", "stabbing", "colicky")
+FEELINGS = ("well appearing", "comfortable", "tired", "anxious appearing", "pleasant", "cooperative", "lethargic", "frail", "improved",
+            "somnolent but arousable", "thin", "pale", "interactive")  # fmt: skip
+_TRIGGERS = ("exertion", "meals", "movement", "lying flat", "inspiration", "standing", "palpation", "cold weather", "stress")
+_DOSES = ("5 mg PO DAILY", "10 mg PO QHS", "20 mg PO BID", "40 mg PO DAILY", "100 mg PO TID", "500 mg PO Q12H", "1 gm IV Q8H",
+          "2.5 mg PO PRN", "650 mg PO Q6H", "4 mg IV ONCE", "1 TAB PO DAILY", "25 mg PO BID", "250 mg PO Q24H", "30 mg SC")  # fmt: skip
+ANALYTES = ("lactate", "troponin", "lipase", "ALT", "AST", "alk phos", "CRP", "ferritin", "ammonia", "CK", "LDH", "BNP", "ESR",
+            "procalcitonin", "phosphate", "albumin", "haptoglobin", "TSH", "cortisol", "B12", "folate", "vancomycin trough")  # fmt: skip
+_SPECIMENS = ("BLOOD", "URINE", "SPUTUM", "STOOL", "WOUND", "PLEURAL FLUID", "PERITONEAL FLUID", "CSF")
+_DISPOSITIONS = ("discharge to rehab", "home with services", "home physical therapy", "discharge home", "a skilled facility")
+SIDES = ("left", "right", "bilateral")
+
+
+def word(rank: int) -> str:
+    """The word of Zipf rank `rank` (0-based, below WORDS)."""
+    place = (rank * _STRIDE + 17) % WORDS
+    place, suffix = divmod(place, len(_SUFFIXES))
+    prefix, root = divmod(place, len(_ROOTS))
+    return _PREFIXES[prefix] + _ROOTS[root] + _SUFFIXES[suffix]
+
+
+@lru_cache(maxsize=1)
+def zipf_cdf() -> NDArray[np.float64]:
+    """Cumulative probability of the ranks, Zipf-Mandelbrot."""
+    mass = (np.arange(WORDS) + _SHIFT) ** -_ZIPF
+    return np.asarray(np.cumsum(mass) / mass.sum())
+
+
+class Voice:
+    """One author in one note: a source of uniforms, the patient's pronouns and a supply of rare words."""
+
+    def __init__(self, uniform: Uniform, sex: int, words: Sequence[str], rare_share: float) -> None:
+        self.uniform = uniform
+        self.they = "he" if sex == 0 else "she"
+        self.their = "his" if sex == 0 else "her"
+        self._words, self._next, self._rare_share = words, 0, rare_share
+
+    def pick(self, choices: Sequence[str]) -> str:
+        """One of `choices`, all alike."""
+        return choices[int(self.uniform() * len(choices))]
+
+    def pick_sentence(self, sentences: Sequence[Sequence[str | Slot]]) -> Sequence[str | Slot]:
+        """One of `sentences`, all alike."""
+        return sentences[int(self.uniform() * len(sentences))]
+
+    def number(self, low: int, high: int) -> int:
+        """An integer from `low` to `high`, both included."""
+        return low + int(self.uniform() * (high - low + 1))
+
+    def rare(self) -> str:
+        """The next word of the note's supply; a common adjective in its stead where the supply is rationed."""
+        if self.uniform() >= self._rare_share or self._next >= len(self._words):
+            return self.pick(_COMMON)
+        self._next += 1
+        return self._words[self._next - 1]
+
+    def say(self, sentence: Sequence[str | Slot]) -> str:
+        """A sentence with its slots filled."""
+        return "".join([part if isinstance(part, str) else part(self) for part in sentence])
+
+
+_COMMON = ("mild", "focal", "diffuse", "chronic", "interval", "nonspecific", "patchy", "peripheral", "proximal", "distal", "superficial",
+           "subtle", "moderate", "small", "residual", "incidental", "scattered", "benign", "reactive", "dependent", "linear", "simple",
+           "prior", "extensive", "trace", "postsurgical", "inflammatory", "central", "posterior", "anterior")  # fmt: skip
+
+
+def _among(choices: Sequence[str]) -> Slot:
+    size = len(choices)
+    return lambda voice: choices[int(voice.uniform() * size)]
+
+
+def _number(low: int, high: int) -> Slot:
+    span = high - low + 1
+    return lambda voice: str(low + int(voice.uniform() * span))
+
+
+_SLOTS: dict[str, Slot] = {
+    "w": lambda voice: voice.rare(),
+    "They": lambda voice: voice.they.capitalize() if voice.uniform() < 0.6 else "Patient",
+    "they": lambda voice: voice.they,
+    "Their": lambda voice: voice.their.capitalize(),
+    "their": lambda voice: voice.their,
+    "symptom": _among(SYMPTOMS),
+    "site": _among(SITES),
+    "side": _among(SIDES),
+    "study": _among(STUDIES),
+    "service": _among(SERVICES),
+    "drug": _among(DRUGS),
+    "dose": _among(_DOSES),
+    "quality": _among(_QUALITIES),
+    "feeling": _among(FEELINGS),
+    "trigger": _among(_TRIGGERS),
+    "analyte": _among(ANALYTES),
+    "specimen": _among(_SPECIMENS),
+    "dispo": _among(_DISPOSITIONS),
+    "temp": lambda voice: f"{96.8 + 4.2 * voice.uniform() ** 2:.1f}",
+    "hr": lambda voice: str(voice.number(54, 118)),
+    "bp": lambda voice: f"{voice.number(92, 174)}/{voice.number(48, 96)}",
+    "rr": lambda voice: str(voice.number(14, 24)),
+    "sat": lambda voice: str(voice.number(91, 100)),
+}
+
+
+def compile_sentence(text: str) -> tuple[str | Slot, ...]:
+    """Split a sentence at its slots. Raises KeyError for a slot that does not exist."""
+    parts: list[str | Slot] = []
+    for index, piece in enumerate(re.split(r"\{([^}]+)\}", text)):
+        if index % 2 == 0:
+            if piece:
+                parts.append(piece)
+        elif piece.startswith("n:"):
+            low, high = piece[2:].split("-")
+            parts.append(_number(int(low), int(high)))
+        else:
+            parts.append(_SLOTS[piece])
+    return tuple(parts)
+
+
+@lru_cache(maxsize=1)
+def bank() -> dict[str, tuple[tuple[str | Slot, ...], ...]]:
+    """Sentences of each section."""
+    sections: dict[str, list[tuple[str | Slot, ...]]] = {}
+    text = files("chartcode.sources.synthetic").joinpath("phrases.txt").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        section, _, sentence = line.partition("|")
+        sections.setdefault(section, []).append(compile_sentence(sentence))
+    return {section: tuple(sentences) for section, sentences in sections.items()}
