@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -103,7 +104,7 @@ def test_params_yaml_survives_a_rewrite_by_dvc() -> None:
 
 def test_every_key_has_a_comment_above_it() -> None:
     lines = (ROOT / "params.yaml").read_text().splitlines()
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         if line.startswith("  ") and line[2] not in "# -":
             assert before.lstrip().startswith("#"), f"{line.strip()} has no comment"
 

@@ -48,7 +48,7 @@ def test_every_params_section_belongs_to_a_stage_or_is_the_shared_one() -> None:
 def test_a_stage_runs_its_script_as_a_module(name: str) -> None:
     module = script_of(name).removesuffix(".py").replace("/", ".")
     command = ALL[name]["cmd"]
-    assert command == f"python -m {module}" or command == f"python -m {module} ${{item.coder}}"
+    assert command in (f"python -m {module}", f"python -m {module} ${{item.coder}}")
 
 
 @pytest.mark.parametrize("name", ALL)

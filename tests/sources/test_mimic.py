@@ -129,6 +129,20 @@ def test_one_folder_reached_by_two_names_is_one_version(tmp_path: Path) -> None:
     assert mimic.link(None, tmp_path / "mimiciv", target=tmp_path / "out").tables
 
 
+def test_other_databases_in_the_tree_are_passed_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = tmp_path / "physionet.org/files"
+    hospital(files / "mimiciv/3.1", "hosp")
+    for patient in range(50):  # one folder a patient, as in MIMIC-CXR
+        (files / f"mimic-cxr/2.1.0/files/p10/p100000{patient:02}").mkdir(parents=True)
+    (files / "mimic-iv-ed/2.2/ed").mkdir(parents=True)
+    (files / "mimic-iv-ed/2.2/ed/diagnosis.csv.gz").write_bytes(b"")
+    monkeypatch.setattr(mimic, "MOST_FOLDERS", 40)
+    assert mimic.link(None, files, target=tmp_path / "out").tables
+    monkeypatch.setattr(mimic, "MOST_FOLDERS", 4)
+    with pytest.raises(DataError, match="more than 4 folders; name the one that holds the files"):
+        mimic.link(None, files, target=tmp_path / "out")
+
+
 def test_plain_csv_is_refused_with_the_remedy(tmp_path: Path) -> None:
     disk = hospital(tmp_path / "disk", "hosp")
     packed = disk / "hosp/diagnoses_icd.csv.gz"

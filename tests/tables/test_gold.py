@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chartcode.coders.base import labelled_notes, read_gold
+from chartcode.coders.base import labelled_notes
 from chartcode.errors import ArtifactError, DataError
 from chartcode.params import GoldParams
 from chartcode.tables.gold import choose_labels
+from chartcode.tables.labels import read_gold
 from tests.hospital import CODES, Hospital
 from tests.tables.made import GOLD, SPLIT, bronze, gold, silver, split
 
@@ -24,15 +25,15 @@ def test_the_matrix_says_what_the_codes_say(tmp_path: Path) -> None:
     made = bronze(hospital.write(tmp_path / "raw"), tmp_path)
     notes = silver(made, tmp_path)
     layer = gold(notes, split(notes, made, tmp_path), tmp_path)
-    labels, names, index, _ = read_gold(layer)
+    read = read_gold(layer)
+    labels, names, ids = read.truth, read.codes, read.hadm_id.tolist()
     expected = {(d["hadm_id"], d["icd_code"]) for d in hospital.tables["diagnoses_icd"]}
-    ids = index["hadm_id"].to_pylist()
     found = {(ids[row], names[column]) for row, column in zip(*labels.nonzero(), strict=True)}
     assert found == {(h, c) for h, c in expected if c in names}
     assert labels.dtype.name == "int8"
     assert set(labels.data) == {1}
     assert ids == notes.table("notes.parquet")["hadm_id"].to_pylist()
-    assert index["n_codes"].to_pylist() == [sum(h == i for h, _ in expected) for i in ids]
+    assert read.n_codes.tolist() == [sum(h == i for h, _ in expected) for i in ids]
 
 
 def test_a_code_that_only_test_patients_have_is_no_label(tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_gold_of_another_silver_is_refused(tmp_path: Path) -> None:
     notes = silver(made, tmp_path)
     layer = gold(notes, split(notes, made, tmp_path), tmp_path)
     other = silver(bronze(Hospital.of(39).write(tmp_path / "raw2"), tmp_path), tmp_path)
-    with pytest.raises(ArtifactError, match="rows are not those of data/silver"):
+    with pytest.raises(ArtifactError, match="its rows are not those of"):
         labelled_notes(other, layer, "train")
 
 
@@ -88,7 +89,7 @@ def test_an_empty_split_is_named(tmp_path: Path) -> None:
     notes = silver(made, tmp_path)
     everyone = SPLIT.model_copy(update={"train": 1.0, "val": 0.0, "test": 0.0})
     layer = gold(notes, split(notes, made, tmp_path, everyone), tmp_path)
-    with pytest.raises(DataError, match=r"split val is empty; raise split\.val"):
+    with pytest.raises(DataError, match=r"split val has no notes; raise split\.val"):
         labelled_notes(notes, layer, "val")
 
 

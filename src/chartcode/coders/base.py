@@ -17,7 +17,8 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from chartcode.artifacts import Artifact, Writer
-from chartcode.errors import ArtifactError, DataError
+from chartcode.errors import ArtifactError
+from chartcode.tables.labels import read_gold
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 NOTE_COLUMNS = ("note_id", "text", "sections", "edits", "age", "sex")
@@ -74,23 +75,13 @@ class Coder(ABC):
         """Read a verified model folder."""
 
 
-def read_gold(gold: Artifact) -> tuple[sp.csr_matrix, list[str], pa.Table, np.ndarray[Any, Any]]:
-    """Labels (N, L), label names, the row index and the split of each row."""
-    arrays = gold.npz("labels.npz")
-    labels = sp.csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=tuple(arrays["shape"]))
-    splits = np.array(gold.table("splits.parquet")["split"].to_pylist(), dtype=str)
-    return labels, gold.json("label_names.json"), gold.table("hadm_ids.parquet"), splits
-
-
 def labelled_notes(silver: Artifact, gold: Artifact, split: str) -> LabelledNotes:
     """One split of the cohort. Raises DataError when it is empty, ArtifactError when gold is not of this silver."""
-    labels, names, index, splits = read_gold(gold)
-    ids = index["hadm_id"].to_numpy()
-    if not np.array_equal(ids, silver.table("notes.parquet", ["hadm_id"])["hadm_id"].to_numpy()):
-        raise ArtifactError("data/gold: its rows are not those of data/silver; run `dvc repro`")
-    mask = splits == split
-    if not mask.any():
-        raise DataError(f"data/gold: split {split} is empty; raise split.{split} or give more patients")
+    labels = read_gold(gold)
+    if not np.array_equal(labels.hadm_id, silver.table("notes.parquet", ["hadm_id"])["hadm_id"].to_numpy()):
+        raise ArtifactError(f"{gold.folder}: its rows are not those of {silver.folder}; run `dvc repro`")
+    rows = labels.rows(split)
+    mask = labels.split == split
 
     def read() -> Iterator[pa.RecordBatch]:
         row = 0
@@ -100,7 +91,7 @@ def labelled_notes(silver: Artifact, gold: Artifact, split: str) -> LabelledNote
             if wanted.any():
                 yield batch.filter(pa.array(wanted))
 
-    return LabelledNotes(read, labels[mask], names, ids[mask])
+    return LabelledNotes(read, sp.csr_matrix(labels.truth[rows]), labels.codes, labels.hadm_id[rows])
 
 
 def write_scores(writer: Writer, split: str, notes: LabelledNotes, coder: Coder, scores: FloatArray) -> None:

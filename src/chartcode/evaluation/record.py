@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from chartcode.artifacts import Artifact, atomic_file, writing
 from chartcode.errors import DataError
 from chartcode.evaluation import calibration, decisions, discrimination
-from chartcode.evaluation.cohort import Cohort, read_cohort, read_gold
+from chartcode.evaluation.cohort import Cohort, read_cohort
 from chartcode.evaluation.headline import LabelScores, headline, label_scores
 from chartcode.evaluation.thresholds import ChosenThresholds, choose
 from chartcode.params import EvaluateParams
 from chartcode.privacy import DECIMALS, publish
+from chartcode.tables.labels import read_gold
 
 SPLITS = ("val", "test")  # thresholds come from the first
 SCORES = Path("data/scores")

@@ -2,7 +2,7 @@
 
 Pinned: sha256 over the notes, codes and spans of the official train and dev splits (`contents_digest`), measured on a
 copy of CodiEsp v4. The official test split was not at hand: its bytes are NOT pinned.
-Not pinned: the zip itself. No source that can be cited was found for its checksum, so `Release.md5` is None, which means
+Not pinned: the zip itself. No source that can be cited was found for its checksum, so `Release.md5` is None, that is,
 unverified; the md5 that Zenodo prints on the page of the record can be given by hand (`chartcode fetch codiesp --md5`).
 """
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +37,8 @@ from chartcode.tables.schemas import (
 
 FOLDER = Path("data/raw/mimic-iv")
 NEEDED = ("patients", "admissions")  # without these two nothing can be said about any note
-DEPTH = 6  # folders below the one named; physionet.org/files/mimiciv/3.1/hosp is four
+DEPTH = 5  # folders below the one named: physionet.org/files/mimiciv/3.1/hosp
+_PATIENT = re.compile(r"p\d+")  # one folder a patient, in the image and waveform databases beside MIMIC-IV
 MOST_FOLDERS = 20_000
 _TORN: Any = (EOFError, isal_zlib.error, igzip.BadGzipFile)  # Any: isal types its error as an instance
 
@@ -163,18 +166,19 @@ def _find(root: Path, module: str, target: Path) -> dict[str, Path]:
 def _folders(root: Path) -> Iterator[Path]:
     """`root` and the folders below it, nearest first, hidden ones left out, no folder twice."""
     level, seen = [root], {root.resolve()}
-    for _ in range(DEPTH + 1):
+    for depth in range(DEPTH + 1):
+        yield from level
         below = []
-        for folder in level:
-            yield folder
+        for folder in level if depth < DEPTH else ():
             with contextlib.suppress(PermissionError):
                 for path in sorted(folder.iterdir()):
-                    if path.name.startswith(".") or not path.is_dir() or path.resolve() in seen:
+                    if path.name.startswith(".") or _PATIENT.fullmatch(path.name) or not path.is_dir():
                         continue
-                    seen.add(path.resolve())
-                    below.append(path)
-        if len(seen) > MOST_FOLDERS:
-            raise DataError(f"{root}: more than {MOST_FOLDERS:,} folders; name the one that holds the files")
+                    if path.resolve() not in seen and os.access(path, os.R_OK | os.X_OK):
+                        seen.add(path.resolve())
+                        below.append(path)
+            if len(seen) > MOST_FOLDERS:
+                raise DataError(f"{root}: more than {MOST_FOLDERS:,} folders; name the one that holds the files")
         level = below
 
 

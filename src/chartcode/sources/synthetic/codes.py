@@ -42,7 +42,16 @@ STRATA = ("men", "young women", "older women")
 CHILDBEARING = (18, 50)  # years, both ends included
 
 # Wards. An admission lies in one; its rarer diagnoses come mostly from the chapters that the ward treats.
-WARDS = ("MEDICINE", "CARDIOTHORACIC", "SURGERY", "ORTHOPAEDICS", "NEUROLOGY", "OMED", "OBSTETRICS/GYNECOLOGY", "PSYCHIATRY")
+WARDS = (
+    "MEDICINE",
+    "CARDIOTHORACIC",
+    "SURGERY",
+    "ORTHOPAEDICS",
+    "NEUROLOGY",
+    "OMED",
+    "OBSTETRICS/GYNECOLOGY",
+    "PSYCHIATRY",
+)
 _WARD_OF_LETTER = {
     "A": (0.75, 0.02, 0.13, 0.03, 0.02, 0.05, 0.0, 0.0), "B": (0.75, 0.02, 0.12, 0.03, 0.03, 0.05, 0.0, 0.0),
     "C": (0.15, 0.03, 0.22, 0.02, 0.05, 0.53, 0.0, 0.0), "D": (0.45, 0.07, 0.17, 0.06, 0.03, 0.22, 0.0, 0.0),
@@ -66,7 +75,25 @@ _WOMEN = ("N7", "N80", "N81", "N82", "N83", "N84", "N85", "N86", "N87", "N88", "
           "Z8543", "Z8544", "Z9071", "Z9072", "Q50", "Q51", "Q52", "R87", "S314", "M830", "B373", "F53", "A34", "Z8740",
           "Z78", "Z302", "Z3043", "Z98891")  # fmt: skip
 _PREGNANCY = ("O", "Z3A", "Z37", "Z33", "Z34", "Z36", "Z39", "Z322", "Z331", "Z640", "Z302", "Z98891", "A34", "F53")
-_BARRED = ("P", "Z38", "Z00", "Z001", "Z76", "V9", "W2", "W5", "X5", "Y0", "Y9", "R99", "I46", "Q8", "T88", "G9382", "U")
+_BARRED = (
+    "P",
+    "Z38",
+    "Z00",
+    "Z001",
+    "Z76",
+    "V9",
+    "W2",
+    "W5",
+    "X5",
+    "Y0",
+    "Y9",
+    "R99",
+    "I46",
+    "Q8",
+    "T88",
+    "G9382",
+    "U",
+)
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,9 @@ def fit(catalogue: Catalogue, course: tuple[str, ...]) -> tuple[Copula, Bools, N
         patient_root = np.round(np.linalg.cholesky(_nearest_correlation(whole)), 6)
         admission_root = np.round(np.linalg.cholesky(_nearest_correlation(parts)), 6)
         latent_patient = normals_patient @ patient_root.T
-        latent = np.sqrt(persistence) * latent_patient[:, :TOP] + np.sqrt(1 - persistence) * (normals_own @ admission_root.T)
+        latent = np.sqrt(persistence) * latent_patient[:, :TOP] + np.sqrt(1 - persistence) * (
+            normals_own @ admission_root.T
+        )
         for _ in range(7):
             present = resolve(latent - thresholds[sex], exclusions)
             thresholds += 0.9 * (_normal_quantile(np.clip(present.mean(0), 1e-4, 1 - 1e-4)) - _normal_quantile(target))

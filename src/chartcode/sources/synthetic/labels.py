@@ -32,8 +32,27 @@ _CARRY = 0.75  # chance that a chronic rare condition is coded again
 _OBSTETRICS, _PSYCHIATRY = WARDS.index("OBSTETRICS/GYNECOLOGY"), WARDS.index("PSYCHIATRY")
 
 KIDNEY_STAGES = {"N186": 0.42, "N184": 0.24, "N182": 0.12, "N1830": 0.09, "N185": 0.07, "N1832": 0.06}
-HEART_FAILURES = {"I5033": 0.27, "I5022": 0.22, "I5023": 0.17, "I509": 0.14, "I5020": 0.07, "I5043": 0.05, "I5030": 0.04, "I5042": 0.04}
-_AGES = ((0.0, 18.0), (0.03, 21.0), (0.10, 30.0), (0.25, 45.0), (0.50, 61.0), (0.75, 73.5), (0.90, 83.0), (0.97, 90.0), (1.0, 99.0))
+HEART_FAILURES = {
+    "I5033": 0.27,
+    "I5022": 0.22,
+    "I5023": 0.17,
+    "I509": 0.14,
+    "I5020": 0.07,
+    "I5043": 0.05,
+    "I5030": 0.04,
+    "I5042": 0.04,
+}
+_AGES = (
+    (0.0, 18.0),
+    (0.03, 21.0),
+    (0.10, 30.0),
+    (0.25, 45.0),
+    (0.50, 61.0),
+    (0.75, 73.5),
+    (0.90, 83.0),
+    (0.97, 90.0),
+    (1.0, 99.0),
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,7 @@ class Admission:
     diagnoses: tuple[int, ...]
     ward: int
     age: float  # years
+    size: float  # standard normal rank of the number of codes
 
 
 @dataclass(frozen=True)
@@ -122,7 +142,10 @@ def model() -> LabelModel:
     rare = np.minimum(total, MAX_CODES) - common_count  # (n,) codes still to deal
 
     forced = np.zeros(len(known.codes))
-    for table, share in ((KIDNEY_STAGES, _needs_kidney(present, at).mean()), (HEART_FAILURES, _needs_heart(present, at).mean())):
+    for table, share in (
+        (KIDNEY_STAGES, _needs_kidney(present, at).mean()),
+        (HEART_FAILURES, _needs_heart(present, at).mean()),
+    ):
         positions, cumulative = _choice(table, index)
         forced[positions] = np.diff(cumulative, prepend=0.0) * share
     free = np.maximum(known.prevalence - forced, 0.0)
@@ -243,7 +266,9 @@ class History:
         before: tuple[int, ...] = ()
         found = []
         for row, age in enumerate(ages):
-            admission = self._one(np.flatnonzero(present[row]).tolist(), bool(kidney[row]), bool(heart[row]), age, before)
+            admission = self._one(
+                np.flatnonzero(present[row]).tolist(), bool(kidney[row]), bool(heart[row]), age, before
+            )
             before = admission.diagnoses
             found.append(admission)
         return found
@@ -266,7 +291,7 @@ class History:
         total = int(np.searchsorted(model.total_cdf, float(common._normal_cdf(score))))
         total = min(max(total, base, 1), MAX_CODES)
         rare = self._deal(stratum, ward, total - base, set(codes), before)
-        return Admission(self._order(codes, rare), ward, age)
+        return Admission(self._order(codes, rare), ward, age, score)
 
     def _deal(self, stratum: int, ward: int, count: int, taken: set[int], before: tuple[int, ...]) -> list[int]:
         """`count` rare codes; chronic ones of the previous admission first."""

@@ -103,7 +103,9 @@ class Laboratory:
                 # How far the condition shows differs from patient to patient; in some it does not.
                 self._shift[analyte] = (strongest[1] * 1.7 * uniform(), strongest[2])
         self._panels = ["cbc", "chem"] + [
-            name for name, (chance, why) in _RARE_PANELS.items() if uniform() < (0.75 if coded.intersection(why) else chance)
+            name
+            for name, (chance, why) in _RARE_PANELS.items()
+            if uniform() < (0.75 if coded.intersection(why) else chance)
         ]
 
     def _value(self, analyte: Analyte) -> str:
@@ -133,4 +135,6 @@ class Laboratory:
     def next_line(self) -> str:
         """One more panel of a later day."""
         u = self._uniform()
-        return self.panel("cbc" if u < 0.42 else "chem" if u < 0.8 else self._panels[int(self._uniform() * len(self._panels))])
+        return self.panel(
+            "cbc" if u < 0.42 else "chem" if u < 0.8 else self._panels[int(self._uniform() * len(self._panels))]
+        )

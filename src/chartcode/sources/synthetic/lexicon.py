@@ -20,9 +20,12 @@ _CODING_LANGUAGE = re.compile(
     r"| not elsewhere classified|, site not specified| \[[^\]]*\]|, unspecified organism"
 )
 _UNSPECIFIED = re.compile(
-    r"\b(?:unspecified (?:part|site|body|type|nature|degree) of |other and unspecified |other specified |unspecified |other )", re.I
+    r"\b(?:unspecified (?:part|site|body|type|nature|degree) of |other and unspecified |other specified |unspecified |other )",
+    re.I,
 )
-_QUALIFIERS = re.compile(r",? (?:with|without|due to|following|as the cause of|in diseases|of other|and other) .*|,.*| \(.*")
+_QUALIFIERS = re.compile(
+    r",? (?:with|without|due to|following|as the cause of|in diseases|of other|and other) .*|,.*| \(.*"
+)
 _ACRONYM = re.compile(r"^(?:[A-Z][A-Z0-9-]+\b|[A-Z][a-z]+'s\b)")
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from chartcode.sources.synthetic import phrases
 from chartcode.sources.synthetic.labs import Laboratory
 from chartcode.sources.synthetic.layout import refence, unfence, wrap
@@ -17,8 +15,38 @@ from chartcode.sources.synthetic.mentions import AMBIGUOUS, MASK, Plan, Planner,
 
 BREAK = "\n \n"
 _FILL = {"hpi": 0.13, "exam": 0.19, "results": 0.34, "course": 0.2, "issue": 0.04, "instructions": 0.10}
-_INPATIENT_DOSES = ("mg PO DAILY", "mg PO BID", "mg PO QHS", "mg PO TID", "mg PO Q6H:PRN pain", "mg PO DAILY:PRN", "UNIT SC QAM", "mg IV Q12H")
-_STRENGTHS = ("1", "2.5", "5", "10", "12.5", "20", "25", "30", "40", "50", "75", "81", "100", "200", "250", "300", "400", "500", "650", "1000")
+_INPATIENT_DOSES = (
+    "mg PO DAILY",
+    "mg PO BID",
+    "mg PO QHS",
+    "mg PO TID",
+    "mg PO Q6H:PRN pain",
+    "mg PO DAILY:PRN",
+    "UNIT SC QAM",
+    "mg IV Q12H",
+)
+_STRENGTHS = (
+    "1",
+    "2.5",
+    "5",
+    "10",
+    "12.5",
+    "20",
+    "25",
+    "30",
+    "40",
+    "50",
+    "75",
+    "81",
+    "100",
+    "200",
+    "250",
+    "300",
+    "400",
+    "500",
+    "650",
+    "1000",
+)
 _ALLERGIES = ("No Known Allergies / Adverse Drug Reactions", "Penicillins", "Sulfa (Sulfonamide Antibiotics)", "Codeine", "lisinopril",
               "Percocet / Bactrim", "Iodinated Contrast Media - IV Dye", "morphine", "latex", "Shellfish Derived", "aspirin",
               "Patient recorded as having No Known Allergies to Drugs")  # fmt: skip
@@ -34,7 +62,13 @@ _REFUTED = (
     "There was no evidence of {x} on imaging.", "{x} was considered but felt to be unlikely.", "Ruled out for {x} with serial testing.",
 )  # fmt: skip
 _DENIED = ("Denies {x}.", "No history of {x}.", "Patient denies any {x}.", "Negative for {x}.", "Without {x}.")
-_PAST = ("h/o {x}, resolved", "remote {x} in ___", "{x} in childhood", "prior {x} s/p treatment ___", "{x} (resolved ___)")
+_PAST = (
+    "h/o {x}, resolved",
+    "remote {x} in ___",
+    "{x} in childhood",
+    "prior {x} s/p treatment ___",
+    "{x} (resolved ___)",
+)
 
 
 @dataclass
@@ -92,10 +126,23 @@ class Note:
         hpi += [voice.pick(_DENIED).replace("{x}", text) for text in plan.negated]
         implied = [f"{text[:1].upper()}{text[1:]}." for text in plan.implied]
         hpi += implied[0::3]
-        course = [voice.pick(_REFUTED).replace("{x}", text) for text in plan.ruled_out] + implied[1::3] + [f"{a}." for a in asides]
+        course = (
+            [voice.pick(_REFUTED).replace("{x}", text) for text in plan.ruled_out]
+            + implied[1::3]
+            + [f"{a}." for a in asides]
+        )
         findings = implied[2::3]
         family = [f"{voice.pick(_RELATIVES)} with {text}." for text in plan.family]
-        family.append(voice.pick(("No family history of premature cardiac disease.", "Non-contributory.", "Father died at ___.", "Mother alive, healthy.")))
+        family.append(
+            voice.pick(
+                (
+                    "No family history of premature cardiac disease.",
+                    "Non-contributory.",
+                    "Father died at ___.",
+                    "Mother alive, healthy.",
+                )
+            )
+        )
         panels = self._lab.admission()
 
         fixed = [*hpi, *lines, *problems, *blocks, *diagnoses, *course, *findings, *family, *panels, home, discharge]
@@ -125,7 +172,9 @@ class Note:
         )
         left = stay.tokens - len(body.split()) - 6
         advice = self._fill("instructions", max(left, 8), typo)
-        body += f"{BREAK}Discharge Instructions:\nDear {'Mr.' if stay.sex == 0 else 'Ms.'} {MASK},\n" + wrap(" ".join(advice), self._width)
+        body += f"{BREAK}Discharge Instructions:\nDear {'Mr.' if stay.sex == 0 else 'Ms.'} {MASK},\n" + wrap(
+            " ".join(advice), self._width
+        )
         body += f"{BREAK}Followup Instructions:\n{MASK}\n"
         text, spans = unfence(body)
         evidence = [(*plan.table[number], start, end) for number, start, end in spans]
@@ -144,7 +193,9 @@ class Note:
             if position in coded:
                 self._plan.table.append((position, kind))
                 renumber[number] = len(self._plan.table) - 1
-        return [refence(line, renumber) for line in before.history], [refence(block, renumber) for block in before.blocks]
+        return [refence(line, renumber) for line in before.history], [
+            refence(block, renumber) for block in before.blocks
+        ]
 
     def _place(self, history: list[str]) -> tuple[list[str], list[str], list[str], list[str]]:
         """Deal affirmed mentions to the opening sentence, the history, the problems and the diagnoses."""
@@ -168,7 +219,9 @@ class Note:
         lines += [voice.pick(_PAST).replace("{x}", text) for text in plan.historical]
         lines += [voice.say(voice.pick_sentence(self._bank["pmh"])) for _ in range(voice.number(0, 3))]
         bullet = voice.pick(("- ", "", "# ", "* "))
-        lines = [line if line.startswith(bullet) and bullet else bullet + line for line in self._shuffled(lines)] or ["None"]
+        lines = [line if line.startswith(bullet) and bullet else bullet + line for line in self._shuffled(lines)] or [
+            "None"
+        ]
         problems = [f"# {text[:1].upper() + text[1:]}: {voice.pick(_PLANS)}." for text in problems]
         return lead, lines, problems, diagnoses or ["See above"]
 
@@ -176,7 +229,11 @@ class Note:
         voice, sex = self._voice, self._stay.sex
         who = voice.pick((f"{MASK} year old {'man' if sex == 0 else 'woman'}", f"{MASK} yo {'M' if sex == 0 else 'F'}",
                           f"{'Mr.' if sex == 0 else 'Ms.'} {MASK} is a {MASK}"))  # fmt: skip
-        past = f" with {voice.pick(('a history of', 'PMH of', 'h/o', 'past medical history significant for'))} {', '.join(lead)}" if lead else ""
+        past = (
+            f" with {voice.pick(('a history of', 'PMH of', 'h/o', 'past medical history significant for'))} {', '.join(lead)}"
+            if lead
+            else ""
+        )
         return f"{who}{past} who presents with {voice.pick(phrases.SYMPTOMS)}."
 
     def _fill(self, section: str, tokens: float, typo: float) -> list[str]:
@@ -238,7 +295,8 @@ class Note:
 
         def listed(names: list[str]) -> str:
             return "\n".join(
-                f"{number}. {name} {voice.pick(_STRENGTHS)} {voice.pick(_INPATIENT_DOSES)} " for number, name in enumerate(names, 1)
+                f"{number}. {name} {voice.pick(_STRENGTHS)} {voice.pick(_INPATIENT_DOSES)} "
+                for number, name in enumerate(names, 1)
             )
 
         known = [drug for drug in drugs if voice.uniform() < 0.7]
@@ -281,12 +339,3 @@ class Note:
             f"Level of Consciousness: {voice.pick(('Alert and interactive', 'Alert and interactive', 'Lethargic but arousable'))}.\n"
             f"Activity Status: {voice.pick(('Ambulatory - Independent', 'Ambulatory - requires assistance or aid (walker or cane)', 'Bedbound'))}."
         )
-
-
-def length_quantile(normal: float) -> int:
-    """Whitespace tokens of a note whose rank among notes is that of a standard normal; published generalised gamma."""
-    from scipy.special import gammaincinv, ndtr
-
-    shape, power, scale, cohort = 13.65, 0.64, 25.9, 1.08
-    rank = float(np.clip(ndtr(normal), 1e-6, 1 - 1e-6))
-    return int(round(scale * float(gammaincinv(shape, rank)) ** (1 / power) * cohort))

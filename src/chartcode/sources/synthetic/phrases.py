@@ -81,16 +81,43 @@ DRUGS = (
     "filgrastim", "epoetin", "ursodiol", "mesalamine", "tacrolimus", "mycophenolate", "azathioprine", "cyclosporine", "bactrim",
     "loperamide", "sucralfate", "potassium chloride", "sodium bicarbonate", "nystatin", "miconazole powder", "chlorhexidine",
 )  # fmt: skip
-_QUALITIES = ("dull", "sharp", "crampy", "burning", "pressure-like", "intermittent", "constant", "throbbing", "stabbing", "colicky")
+_QUALITIES = (
+    "dull",
+    "sharp",
+    "crampy",
+    "burning",
+    "pressure-like",
+    "intermittent",
+    "constant",
+    "throbbing",
+    "stabbing",
+    "colicky",
+)
 FEELINGS = ("well appearing", "comfortable", "tired", "anxious appearing", "pleasant", "cooperative", "lethargic", "frail", "improved",
             "somnolent but arousable", "thin", "pale", "interactive")  # fmt: skip
-_TRIGGERS = ("exertion", "meals", "movement", "lying flat", "inspiration", "standing", "palpation", "cold weather", "stress")
+_TRIGGERS = (
+    "exertion",
+    "meals",
+    "movement",
+    "lying flat",
+    "inspiration",
+    "standing",
+    "palpation",
+    "cold weather",
+    "stress",
+)
 _DOSES = ("5 mg PO DAILY", "10 mg PO QHS", "20 mg PO BID", "40 mg PO DAILY", "100 mg PO TID", "500 mg PO Q12H", "1 gm IV Q8H",
           "2.5 mg PO PRN", "650 mg PO Q6H", "4 mg IV ONCE", "1 TAB PO DAILY", "25 mg PO BID", "250 mg PO Q24H", "30 mg SC")  # fmt: skip
 ANALYTES = ("lactate", "troponin", "lipase", "ALT", "AST", "alk phos", "CRP", "ferritin", "ammonia", "CK", "LDH", "BNP", "ESR",
             "procalcitonin", "phosphate", "albumin", "haptoglobin", "TSH", "cortisol", "B12", "folate", "vancomycin trough")  # fmt: skip
 _SPECIMENS = ("BLOOD", "URINE", "SPUTUM", "STOOL", "WOUND", "PLEURAL FLUID", "PERITONEAL FLUID", "CSF")
-_DISPOSITIONS = ("discharge to rehab", "home with services", "home physical therapy", "discharge home", "a skilled facility")
+_DISPOSITIONS = (
+    "discharge to rehab",
+    "home with services",
+    "home physical therapy",
+    "discharge home",
+    "a skilled facility",
+)
 SIDES = ("left", "right", "bilateral")
 
 

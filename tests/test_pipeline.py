@@ -1,0 +1,147 @@
+"""The pipeline as a user runs it: a fresh copy of the checkout, DVC, a hospital of 150 patients."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "true",
+    "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t",
+}  # fmt: skip
+UP_TO_DATE = "Data and pipelines are up to date."
+
+
+def run(folder: Path, *command: str, status: int = 0) -> str:
+    """Run a command in a checkout; its output, both streams."""
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def commit(folder: Path) -> None:
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "state", "--allow-empty")
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this working tree with a hospital of 150 patients, after one `dvc repro`, committed."""
+    folder = tmp_path_factory.mktemp("checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    shutil.rmtree(folder / "metrics", ignore_errors=True)
+    for lock in ("dvc.lock", "stages/sources/dvc.lock"):
+        (folder / lock).unlink(missing_ok=True)
+    params = (folder / "params.yaml").read_text()
+    lines = [f"  patients: {150}" if line.startswith("  patients:") else line for line in params.splitlines()]
+    (folder / "params.yaml").write_text("\n".join(lines) + "\n")
+    run(folder, "git", "init", "-q", "-b", "main")
+    commit(folder)  # DVCLive needs a commit
+    run(folder, "dvc", "repro")
+    commit(folder)
+    return folder
+
+
+def metrics(folder: Path) -> dict[str, dict[str, float | None]]:
+    return dict(json.loads((folder / "metrics/tfidf/metrics.json").read_text())["tfidf"])
+
+
+def test_one_command_makes_every_artifact_and_a_second_does_nothing(checkout: Path) -> None:
+    for place in ("data/bronze", "data/silver", "data/split", "data/gold", "data/scores/tfidf", "models/tfidf"):
+        assert (checkout / place / "manifest.json").is_file()
+    assert metrics(checkout)["val"]["n"] or metrics(checkout)["val"]["n"] is None
+    assert UP_TO_DATE in run(checkout, "dvc", "repro")
+    assert run(checkout, "git", "status", "--porcelain") == ""
+
+
+def test_forced_runs_leave_the_lock_as_it_is_byte_for_byte(checkout: Path) -> None:
+    locks = [checkout / "dvc.lock", checkout / "stages/sources/dvc.lock"]
+    before = [lock.read_bytes() for lock in locks]
+    run(checkout, "dvc", "repro", "--force")
+    assert [lock.read_bytes() for lock in locks] == before
+    assert run(checkout, "git", "status", "--porcelain") == ""
+
+
+def test_no_machine_path_enters_the_lock(checkout: Path) -> None:
+    for lock in ("dvc.lock", "stages/sources/dvc.lock"):
+        text = (checkout / lock).read_text()
+        assert str(checkout) not in text
+        assert "path: /" not in text
+
+
+def test_an_experiment_changes_one_param_and_shows_what_it_did(checkout: Path) -> None:
+    out = run(checkout, "dvc", "exp", "run", "-S", "tfidf.C=3e-5")
+    assert "'bronze' didn't change, skipping" in out
+    assert "tfidf.C" in run(checkout, "dvc", "params", "diff", "--md")
+    assert "test.macro_f1" in run(checkout, "dvc", "metrics", "diff", "--md") or metrics(checkout)["test"]["n"] is None
+    assert "index.html" in run(checkout, "dvc", "plots", "diff", "-o", "dvc_plots")
+    difference = run(checkout, "git", "diff", "--stat", "HEAD", "--", "params.yaml")
+    assert "1 insertion(+), 1 deletion(-)" in difference, "an experiment changes one line"
+    run(checkout, "git", "reset", "-q", "--hard")
+    run(checkout, "dvc", "checkout")
+    assert UP_TO_DATE in run(checkout, "dvc", "repro")
+
+
+def test_a_changed_coder_reruns_that_coder_alone(checkout: Path) -> None:
+    path = checkout / "src/chartcode/coders/tfidf.py"
+    text = path.read_text()
+    path.write_text(text + "\n# changed\n")
+    dry = run(checkout, "dvc", "repro", "--dry")
+    path.write_text(text)
+    for stage in ("bronze", "silver", "split", "gold"):
+        assert f"'{stage}' didn't change, skipping" in dry
+    assert "Running stage 'tfidf'" in dry
+
+
+def test_a_wrong_param_stops_the_run_in_one_line(checkout: Path) -> None:
+    path = checkout / "params.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("  C: 1.0", "  C: strong"))
+    out = run(checkout, "dvc", "repro", status=255)
+    path.write_text(text)
+    assert "error: params.yaml: tfidf.C: Input should be a valid number" in out
+    assert "Traceback" not in out
+    run(checkout, "dvc", "checkout")
+    assert UP_TO_DATE in run(checkout, "dvc", "repro")
+
+
+def test_a_teammate_pulls_although_codiesp_was_never_built(checkout: Path, tmp_path: Path) -> None:
+    run(checkout, "dvc", "remote", "add", "--local", "-d", "near", str(tmp_path / "remote"))
+    run(checkout, "dvc", "push")
+    clone = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "-q", str(checkout), str(clone))
+    run(clone, "dvc", "remote", "add", "--local", "-d", "near", str(tmp_path / "remote"))
+    command = next(line for line in (ROOT / "Makefile").read_text().splitlines() if "dvc pull" in line and "\t" in line)
+    run(clone, "dvc", *command.split("/dvc ")[1].split())
+    for place in ("data/gold/labels.npz", "models/tfidf/weights.safetensors", "data/raw/synthetic/splits.csv"):
+        assert (clone / place).read_bytes() == (checkout / place).read_bytes()
+    assert UP_TO_DATE in run(clone, "dvc", "repro")
+
+
+def test_the_same_pipeline_runs_on_real_cases_by_one_param(checkout: Path, shared_data: Path) -> None:
+    (checkout / "data/external").mkdir(parents=True, exist_ok=True)
+    (checkout / "data/external/codiesp").symlink_to(shared_data / "codiesp")
+    run(checkout, "dvc", "exp", "run", "-S", "data.source=codiesp", "-S", "silver.min_tokens=0")
+    made = metrics(checkout)
+    assert (made["val"]["n"], made["test"]["n"]) == (125, 125)
+    assert str(shared_data) not in (checkout / "dvc.lock").read_text()
+    assert str(shared_data) not in (checkout / "stages/sources/dvc.lock").read_text()
+    run(checkout, "git", "reset", "-q", "--hard")
+    run(checkout, "dvc", "checkout")
