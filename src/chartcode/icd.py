@@ -7,7 +7,7 @@ undotted and upper-case, as MIMIC-IV stores them; a dot is for people only.
 from __future__ import annotations
 
 # RE2 syntax, anchored by the caller's use of `fullmatch` or ^...$. Shapes, not existence: codes of old years are kept.
-ICD10_CM = "[A-Z][0-9][0-9A-Z][0-9A-Z]{0,4}"
+ICD10_CM = "[A-Z][0-9A][0-9A-Z][0-9A-Z]{0,4}"  # the A: QA0, since fiscal year 2026
 ICD10_PCS = "[0-9A-HJ-NP-Z]{4,7}"  # seven characters; CodiEsp also has four-character sections
 ICD9_CM = "[0-9]{3,5}|V[0-9]{2,4}|E[0-9]{3,4}"
 ICD9_PROCEDURE = "[0-9]{2,4}"

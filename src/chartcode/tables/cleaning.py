@@ -14,10 +14,13 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-# What may change: MIMIC-III style [** **] masks with underscores around them, masks of 2 or of more than 3
-# underscores, runs of blanks, blanks before a line end, the CR of CRLF. A plain `___` and single blanks match nothing.
+# What may change: runs of blanks, blanks before a line end, masks of 2 or of more than 3 underscores, the CR of CRLF;
+# and, in the rare note that has them, MIMIC-III style [** **] masks with the underscores around them. A plain `___` and
+# single blanks match nothing. One alternative for all blanks: most of a note's matches are tried there.
+_PLAIN = r"[ \t](?:[ \t]+|(?=[\r\n]|\Z))|_(?:_{3,}|_(?!_)(?<!___))|\r(?=\n)"
 _BRACKETED = r"\[\*\*[^\]\r\n]{0,200}\*\*\]"
-_EDIT = re.compile(rf"_*{_BRACKETED}(?:_|{_BRACKETED})*|_{{4,}}|(?<!_)__(?!_)|[ \t]{{2,}}|[ \t](?=[\r\n]|\Z)|\r(?=\n)")
+_EDIT = re.compile(_PLAIN)
+_EDIT_BRACKETED = re.compile(rf"_*{_BRACKETED}(?:_|{_BRACKETED})*|{_PLAIN}")
 MASK = "___"
 
 
@@ -42,7 +45,8 @@ def clean(source: str) -> tuple[str, list[Segment]]:
     pieces: list[str] = []
     segments: list[Segment] = []
     length = start = 0  # of the clean text; of the stretch not yet copied
-    for match in _EDIT.finditer(source):
+    edits = _EDIT_BRACKETED if "[**" in source else _EDIT
+    for match in edits.finditer(source):
         begin, end = match.span()
         replacement = ""
         first = source[begin]

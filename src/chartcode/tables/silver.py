@@ -155,8 +155,9 @@ def write_silver(
         ).to_pyarrow()
         planned = _sampled(planned, data.max_patients)
         kept = planned.filter(pc.equal(planned["reason"], _KEPT)).drop_columns(["reason"])
-        notes = clean_notes(tables["discharge"], ibis.memtable(kept), max(silver.min_tokens, 1))
-        rows = writer.parquet("notes.parquet", _shown(notes, kept.num_rows), SILVER_SCHEMA, _ENCODED)
+        notes = clean_notes(tables["discharge"], ibis.memtable(kept))
+        long_enough = _long_enough(notes, max(silver.min_tokens, 1), kept.num_rows)
+        rows = writer.parquet("notes.parquet", long_enough, SILVER_SCHEMA, _ENCODED)
         if rows == 0:
             raise DataError("data/silver: no note is left; see the reasons above, or lower silver.min_tokens")
         final = connection.read_parquet(writer.path("notes.parquet").as_posix())
@@ -176,7 +177,7 @@ _TABLES = ("discharge", "admissions", "patients", "diagnoses_icd", "procedures_i
 _ENCODED = ["sex", "race", "age", "year"]
 
 
-def clean_notes(discharge: Any, kept: Any, min_tokens: int) -> Any:
+def clean_notes(discharge: Any, kept: Any) -> Any:
     """The kept notes, cleaned, in the order of patients and admissions, as SILVER_SCHEMA."""
     joined = kept.inner_join(discharge.select("note_id", "text"), "note_id")
     facts = [name for name in kept.columns if name in SILVER_SCHEMA.names]
@@ -187,15 +188,15 @@ def clean_notes(discharge: Any, kept: Any, min_tokens: int) -> Any:
         sections=cleaned.cleaned["sections"],
         edits=cleaned.cleaned["edits"],
     )
-    rows = rows.filter(rows.n_tokens >= min_tokens)
     return rows.select(*SILVER_SCHEMA.names).order_by(["subject_id", "hadm_id"])
 
 
-def _shown(notes: Any, expected: int) -> Iterator[pa.RecordBatch]:
+def _long_enough(notes: Any, min_tokens: int, expected: int) -> Iterator[pa.RecordBatch]:
+    # Not a filter of the expression: DuckDB would clean each note once to count its tokens and again to show it.
     with tqdm(desc="silver notes", total=expected, unit=" notes", disable=None, leave=False) as bar:
         for batch in notes.to_pyarrow_batches(chunk_size=2048):
             bar.update(batch.num_rows)
-            yield batch
+            yield batch.filter(pc.greater_equal(batch.column("n_tokens"), min_tokens))
 
 
 def _sampled(planned: pa.Table, most: int | None) -> pa.Table:

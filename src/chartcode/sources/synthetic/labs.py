@@ -108,11 +108,21 @@ class Laboratory:
             if uniform() < (0.75 if coded.intersection(why) else chance)
         ]
 
-    def _value(self, analyte: Analyte) -> str:
+        self._level: dict[str, float] = {}  # this patient's usual value, in standard deviations
+
+    def _noise(self, spread: float) -> float:
         u = self._uniform
+        return (u() + u() + u() + u() - 2) * 1.73 * spread  # nearly normal
+
+    def _value(self, analyte: Analyte) -> str:
         shift, code = self._shift.get(analyte.name, (0.0, ""))
-        noise = (u() + u() + u() + u() - 2) * 1.9  # nearly normal, sd 1.1
-        value = max(analyte.mean + (noise + shift) * analyte.sd, analyte.mean * 0.12)
+        level = self._level.get(analyte.name)
+        if level is None:
+            level = self._level[analyte.name] = self._noise(0.9) + shift
+        value = max(analyte.mean + (level + self._noise(0.5)) * analyte.sd, analyte.mean * 0.12)
+        return self._print(analyte, value, shift, code)
+
+    def _print(self, analyte: Analyte, value: float, shift: float, code: str) -> str:
         text = f"{analyte.name}-{value:.{analyte.decimals}f}"
         if value < analyte.low or value > analyte.high:
             text += "*"
@@ -121,20 +131,25 @@ class Laboratory:
                 return self._fence(code, text)
         return text
 
-    def panel(self, name: str) -> str:
+    def _clock(self) -> str:
+        u = self._uniform
+        return f"{int(u() * 12) + 1:02d}:{int(u() * 60):02d}{'AM' if u() < 0.7 else 'PM'}"
+
+    def panel(self, name: str, clock: str) -> str:
         """One printed line, `___ 06:45AM BLOOD WBC-7.2 ...`; not wrapped."""
         u = self._uniform
-        clock = f"{int(u() * 12) + 1:02d}:{int(u() * 60):02d}{'AM' if u() < 0.7 else 'PM'}"
-        values = " ".join([self._value(analyte) if u() > 0.04 else f"{analyte.name}-___" for analyte in PANELS[name]])
+        values = " ".join([self._value(analyte) if u() > 0.006 else f"{analyte.name}-___" for analyte in PANELS[name]])
         return f"___ {clock} BLOOD {values}"
 
     def admission(self) -> list[str]:
         """The panels of the day of admission."""
-        return [self.panel(name) for name in self._panels]
+        clock = self._clock()
+        return [self.panel(name, clock) for name in self._panels]
 
-    def next_line(self) -> str:
-        """One more panel of a later day."""
-        u = self._uniform()
-        return self.panel(
-            "cbc" if u < 0.42 else "chem" if u < 0.8 else self._panels[int(self._uniform() * len(self._panels))]
-        )
+    def day(self) -> list[str]:
+        """The panels of a later day."""
+        clock, u = self._clock(), self._uniform
+        found = [self.panel("cbc", clock), self.panel("chem", clock)]
+        if u() < 0.5:
+            found.append(self.panel(self._panels[2 + int(u() * (len(self._panels) - 2))], clock) if len(self._panels) > 2 else found.pop())
+        return found

@@ -18,6 +18,12 @@ def fence(number: int, text: str) -> str:
     return f"{chr(OPEN + number)}{text}{CLOSE}"
 
 
+def capital(text: str) -> str:
+    """`text` with its first letter in upper case, fenced or not."""
+    at = 1 if text[:1] and OPEN <= ord(text[0]) <= ord(CLOSE) else 0
+    return text[:at] + text[at : at + 1].upper() + text[at + 1 :]
+
+
 def wrap(text: str, width: int) -> str:
     """Hard-wrapped prose; as in MIMIC-IV a broken line keeps its trailing blank."""
     lines, line, length = [], [], 0

@@ -33,6 +33,7 @@ AMBIGUOUS = (
 class Plan:
     """Everything a note has to say. Strings may be fenced; `chronic` marks conditions that go to the history."""
 
+    principal: list[str] = field(default_factory=list)
     chronic: list[str] = field(default_factory=list)
     acute: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
@@ -62,8 +63,13 @@ class Planner:
         table.append((position, kind))
         return fence(len(table) - 1, text)
 
-    def make(self, coded: frozenset[int], rare: Sequence[tuple[int, Concept]], rng: np.random.Generator) -> Plan:
-        """Plan a note whose codes are `coded`; `rare` are those outside the common K, with their concepts."""
+    def make(
+        self, coded: frozenset[int], rare: Sequence[tuple[int, Concept]], principal: int, rng: np.random.Generator
+    ) -> Plan:
+        """Plan a note whose codes are `coded`; `rare` are the diagnoses outside the common K, with their concepts.
+
+        `principal` is the position of the reason for the stay; if stated, it is likely to head the discharge diagnoses.
+        """
         rates, common = self._rates, len(self._concepts)
         present = np.zeros(common, dtype=bool)
         present[[position for position in coded if position < common]] = True
@@ -74,7 +80,9 @@ class Planner:
             self._affirm(position, self._concepts[position], bool(present[position]), int(min(repeats[position], 4)))
         for position, concept in rare:
             if self._voice.uniform() < _RARE_STATED:
-                self._affirm(position, concept, True, int(self._voice.uniform() < 0.3))
+                self._affirm(position, concept, position in coded, int(self._voice.uniform() < 0.3))
+                if position == principal and self._voice.uniform() < 0.6:
+                    self.plan.principal.append(self._mention(position, concept, position in coded))
         plan = self.plan
         for column, chance, into in (
             (1, rates.negated, plan.negated), (2, rates.family, plan.family),
@@ -93,23 +101,25 @@ class Planner:
             cues = self._concepts[position].cues
             if which < len(cues):
                 kind, form = cues[which]
-                text = form.capitalize() if kind == "drug" else form
+                text = form[:1].upper() + form[1:] if kind == "drug" else form
                 if present[position]:
                     text = self.mark(position, kind, text)
                 (self.plan.drugs if kind == "drug" else self.plan.implied).append(text)
 
     def _affirm(self, position: int, concept: Concept, coded: bool, repeats: int) -> None:
         for again in range(1 + repeats):
-            kind, text = self._form(concept)
-            text, whole = self._pen(text)
-            if coded and whole:
-                text = self.mark(position, kind, text)
+            text = self._mention(position, concept, coded)
             if again:
                 self.plan.repeated.append(text)
             elif self._chronic[position]:
                 self.plan.chronic.append(text)
             else:
                 self.plan.acute.append(text)
+
+    def _mention(self, position: int, concept: Concept, coded: bool) -> str:
+        kind, text = self._form(concept)
+        text, whole = self._pen(text)
+        return self.mark(position, kind, text) if coded and whole else text
 
     def _form(self, concept: Concept) -> tuple[str, str]:
         """(kind, words) of one way to name the condition."""

@@ -7,49 +7,27 @@ the length drawn for it (whitespace tokens, from the published generalised gamma
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import gcd
 
 from chartcode.sources.synthetic import phrases
 from chartcode.sources.synthetic.labs import Laboratory
-from chartcode.sources.synthetic.layout import refence, unfence, wrap
+from chartcode.sources.synthetic.layout import capital, refence, unfence, wrap
 from chartcode.sources.synthetic.mentions import AMBIGUOUS, MASK, Plan, Planner, misspell
+from chartcode.sources.synthetic.prescriptions import instruction
 
 BREAK = "\n \n"
 _FILL = {"hpi": 0.13, "exam": 0.19, "results": 0.34, "course": 0.2, "issue": 0.04, "instructions": 0.10}
-_INPATIENT_DOSES = (
-    "mg PO DAILY",
-    "mg PO BID",
-    "mg PO QHS",
-    "mg PO TID",
-    "mg PO Q6H:PRN pain",
-    "mg PO DAILY:PRN",
-    "UNIT SC QAM",
-    "mg IV Q12H",
-)
-_STRENGTHS = (
-    "1",
-    "2.5",
-    "5",
-    "10",
-    "12.5",
-    "20",
-    "25",
-    "30",
-    "40",
-    "50",
-    "75",
-    "81",
-    "100",
-    "200",
-    "250",
-    "300",
-    "400",
-    "500",
-    "650",
-    "1000",
-)
 _ALLERGIES = ("No Known Allergies / Adverse Drug Reactions", "Penicillins", "Sulfa (Sulfonamide Antibiotics)", "Codeine", "lisinopril",
               "Percocet / Bactrim", "Iodinated Contrast Media - IV Dye", "morphine", "latex", "Shellfish Derived", "aspirin",
               "Patient recorded as having No Known Allergies to Drugs")  # fmt: skip
+_EXAM_ORDER = {
+    label: place
+    for place, labels in enumerate((
+        ("VS", "Vitals"), ("Wt", "I/O"), ("GENERAL", "General"), ("HEENT",), ("NECK",), ("CARDIAC", "CV"), ("LUNG", "LUNGS"), ("ABDOMEN", "ABD"),
+        ("GU", "RECTAL"), ("BACK", "MSK"), ("EXTREMITIES", "EXT"), ("PULSES",), ("NEURO",), ("PSYCH",), ("SKIN",), ("ACCESS", "Wound"),
+    ))
+    for label in labels
+}  # fmt: skip
 _RELATIVES = ("Mother", "Father", "Sister", "Brother", "Maternal grandmother", "Paternal uncle", "Son", "Aunt")
 _PLANS = (
     "was stable during admission and home regimen was continued", "managed conservatively with close monitoring",
@@ -61,6 +39,7 @@ _REFUTED = (
     "Initially there was concern for {x} but this was ruled out.", "Workup for {x} was negative.", "Low suspicion for {x} given exam.",
     "There was no evidence of {x} on imaging.", "{x} was considered but felt to be unlikely.", "Ruled out for {x} with serial testing.",
 )  # fmt: skip
+_ASIDES = ("Of note, {x}.", "Per chart, {x}.", "As before, {x}.", "In addition, {x}.", "Overnight, {x}.")
 _DENIED = ("Denies {x}.", "No history of {x}.", "Patient denies any {x}.", "Negative for {x}.", "Without {x}.")
 _PAST = (
     "h/o {x}, resolved",
@@ -117,14 +96,14 @@ class Note:
         lead, lines, problems, diagnoses = self._place(history)
         drugs = [*plan.drugs]
         while len(drugs) < 3 + int(voice.uniform() * 5) + stay.tokens // 400:
-            drugs.append(voice.pick(phrases.DRUGS).capitalize())
+            drugs.append(capital(voice.pick(phrases.DRUGS)))
         drugs = self._shuffled(drugs)[: 4 + stay.tokens // 70]
         home, discharge = self._medications(drugs)
         asides = [phrase for phrase in AMBIGUOUS if voice.uniform() < ambiguous]
 
         hpi = [self._opening(lead)]
         hpi += [voice.pick(_DENIED).replace("{x}", text) for text in plan.negated]
-        implied = [f"{text[:1].upper()}{text[1:]}." for text in plan.implied]
+        implied = [capital(f"{text}.") if voice.uniform() < 0.6 else voice.pick(_ASIDES).replace("{x}", text) for text in plan.implied]
         hpi += implied[0::3]
         course = (
             [voice.pick(_REFUTED).replace("{x}", text) for text in plan.ruled_out]
@@ -222,13 +201,22 @@ class Note:
         lines = [line if line.startswith(bullet) and bullet else bullet + line for line in self._shuffled(lines)] or [
             "None"
         ]
-        problems = [f"# {text[:1].upper() + text[1:]}: {voice.pick(_PLANS)}." for text in problems]
-        return lead, lines, problems, diagnoses or ["See above"]
+        problems = [f"# {capital(text)}: {voice.pick(_PLANS)}." for text in problems]
+        return lead, lines, problems, self._diagnoses(diagnoses)
+
+    def _diagnoses(self, texts: list[str]) -> list[str]:
+        principal = self._plan.principal
+        if not principal and not texts:
+            return [capital(self._voice.pick(phrases.SYMPTOMS))]
+        if self._voice.uniform() < 0.5:
+            return [capital(text) for text in principal + texts]
+        first, rest = (principal + texts)[:1], (principal + texts)[1:]
+        return [f"PRIMARY: {first[0]}", *(["SECONDARY: "] if rest else []), *rest]
 
     def _opening(self, lead: list[str]) -> str:
         voice, sex = self._voice, self._stay.sex
         who = voice.pick((f"{MASK} year old {'man' if sex == 0 else 'woman'}", f"{MASK} yo {'M' if sex == 0 else 'F'}",
-                          f"{'Mr.' if sex == 0 else 'Ms.'} {MASK} is a {MASK}"))  # fmt: skip
+                          f"{'Mr.' if sex == 0 else 'Ms.'} {MASK} is a {MASK} year old {'male' if sex == 0 else 'female'}"))  # fmt: skip
         past = (
             f" with {voice.pick(('a history of', 'PMH of', 'h/o', 'past medical history significant for'))} {', '.join(lead)}"
             if lead
@@ -237,44 +225,61 @@ class Note:
         return f"{who}{past} who presents with {voice.pick(phrases.SYMPTOMS)}."
 
     def _fill(self, section: str, tokens: float, typo: float) -> list[str]:
-        """Sentences of `section` of `tokens` whitespace tokens altogether; the last one may be cut short."""
+        """Sentences of `section` of about `tokens` whitespace tokens altogether, none twice before all were used."""
         voice, bank = self._voice, self._bank[section]
         out: list[str] = []
-        left = int(tokens)
-        while left > 2:
-            sentence = voice.say(voice.pick_sentence(bank))
+        left, misfits, size_of_bank = int(tokens), 0, len(bank)
+        at, step = int(voice.uniform() * size_of_bank), self._step(size_of_bank)
+        while left > 4 and misfits < 8:
+            sentence = voice.say(bank[at])
+            at = (at + step) % size_of_bank
             size = sentence.count(" ") + 1
             if size > left:
-                sentence = " ".join(sentence.split(" ")[:left]).rstrip(",:;") + "."
+                misfits += 1
+                continue
             if voice.uniform() < typo * size:
                 sentence = misspell(sentence, voice)
             out.append(sentence)
             left -= size
         return out
 
+    def _step(self, size: int) -> int:
+        """A stride through a bank of `size` sentences that meets each once."""
+        while True:
+            step = 1 + int(self._voice.uniform() * (size - 1))
+            if gcd(step, size) == 1:
+                return step
+
     def _results(self, panels: list[str], findings: list[str], tokens: float, typo: float) -> str:
         voice = self._voice
         lines = [wrap(panel, self._width) for panel in panels]
         left, labs = int(tokens), int(tokens * 0.62)
-        while labs > 8:
-            panel = self._lab.next_line()
-            size = panel.count(" ") + 1
-            lines.append(wrap(panel, self._width))
-            labs -= size
-            left -= size
-        prose = self._fill("results", max(left, 0), typo)
+        later: list[str] = []
+        while labs > 24:
+            for panel in self._lab.day():
+                size = panel.count(" ") + 1
+                later.append(wrap(panel, self._width))
+                labs -= size
+                left -= size
+        prose = self._shuffled(self._fill("results", max(left, 0), typo) + findings)
         blocks = ["ADMISSION LABS:", *lines]
         step = max(len(prose) // 4, 3)
-        prose = self._shuffled(prose + findings)
         for start in range(0, len(prose), step):
             blocks.append("\n" + wrap(" ".join(prose[start : start + step]), self._width))
+        if later:
+            blocks += [voice.pick(("\nDISCHARGE LABS:", "\nINTERVAL LABS:", "\nLABS:")), *later]
         return "\n".join(blocks) + ("" if voice.uniform() < 0.5 else "\n")
 
     def _exam(self, lines: list[str]) -> str:
-        half = max(len(lines) // 2, 1)
-        admission = "\n".join(wrap(line, self._width) for line in lines[:half])
-        discharge = "\n".join(wrap(line, self._width) for line in lines[half:])
-        return f"ADMISSION EXAM:\n{admission}\n\nDISCHARGE EXAM:\n{discharge}" if discharge else admission
+        """One or two examinations, each from the head down."""
+        visits: list[list[str]] = [[], []]
+        for number, line in enumerate(lines):
+            visits[number % 2 if len(lines) > 8 else 0].append(line)
+        texts = [
+            "\n".join([wrap(line, self._width) for line in sorted(visit, key=lambda line: _EXAM_ORDER.get(line.split(":")[0], 99))])
+            for visit in visits
+        ]
+        return f"ADMISSION EXAM:\n{texts[0]}\n\nDISCHARGE EXAM:\n{texts[1]}" if texts[1] else texts[0]
 
     def _course(self, sentences: list[str], problems: list[str], issues: list[str]) -> str:
         sentences = self._shuffled(sentences)
@@ -295,8 +300,7 @@ class Note:
 
         def listed(names: list[str]) -> str:
             return "\n".join(
-                f"{number}. {name} {voice.pick(_STRENGTHS)} {voice.pick(_INPATIENT_DOSES)} "
-                for number, name in enumerate(names, 1)
+                [f"{number}. {name} {instruction(unfence(name)[0], voice.uniform)} " for number, name in enumerate(names, 1)]
             )
 
         known = [drug for drug in drugs if voice.uniform() < 0.7]

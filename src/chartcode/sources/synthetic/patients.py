@@ -20,7 +20,7 @@ Uniform = Callable[[], float]
 MAX_ADMISSIONS = 64  # per patient; identifiers leave room for so many
 _SPACING = 66  # between subject_ids: 150,000 patients fit into 1xxxxxxx
 _STRIDE, _OFFSET, _ROOM = 6_700_417, 1_234_567, 10_000_000  # hadm_id: a permutation of 2xxxxxxx
-_SINGLE, _TAIL = 0.65, 2.72  # share of patients with one admission; exponent of the others' power law
+_SINGLE, _TAIL = 0.65, 2.735  # share of patients with one admission; exponent of the others' power law
 YEAR_GROUPS = ("2008 - 2010", "2011 - 2013", "2014 - 2016", "2017 - 2019", "2020 - 2022")
 
 Weighted = tuple[tuple[str, ...], tuple[float, ...]]

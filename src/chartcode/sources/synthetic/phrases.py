@@ -16,6 +16,8 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from chartcode.sources.synthetic.prescriptions import instruction
+
 Uniform = Callable[[], float]
 Slot = Callable[["Voice"], str]
 
@@ -57,11 +59,18 @@ SYMPTOMS = (
     "congestion", "difficulty swallowing", "neck stiffness", "bleeding", "drainage", "swelling", "tingling", "gait instability",
 )  # fmt: skip
 SITES = (
-    "abdomen", "chest", "hip", "knee", "shoulder", "ankle", "wrist", "groin", "flank", "foot", "lower extremity", "upper quadrant",
-    "lower quadrant", "lower lobe", "upper lobe", "femur", "kidney", "liver", "spleen", "bladder", "colon", "neck", "arm", "leg",
-    "cervical spine", "lumbar spine", "pelvis", "thigh", "calf", "forearm", "hand", "scalp", "jaw", "orbit", "gallbladder", "pancreas",
-    "common femoral vein", "internal jugular vein", "small bowel", "rectum", "adrenal gland", "thyroid", "breast", "buttock", "elbow",
+    "abdomen", "chest", "pelvis", "liver", "spleen", "bladder", "colon", "neck", "head", "gallbladder", "pancreas", "thyroid", "lungs",
+    "kidneys", "heart", "small bowel", "rectum", "adrenal glands", "spine", "sinuses", "aorta", "stomach", "brain", "biliary tree",
 )  # fmt: skip
+LIMBS = ("hip", "knee", "shoulder", "ankle", "wrist", "groin", "flank", "foot", "lower extremity", "thigh", "calf", "forearm", "hand",
+         "arm", "leg", "elbow", "heel", "great toe", "buttock", "breast", "chest wall", "upper extremity")  # fmt: skip
+_LOBES = ("lower lobe", "upper lobe", "lung base", "kidney", "adrenal gland", "hilum", "basal ganglia", "frontal lobe", "femur", "iliac wing")
+_QUADRANTS = ("right upper quadrant", "left upper quadrant", "right lower quadrant", "left lower quadrant", "epigastrium", "suprapubic area")
+_VESSELS = ("right atrium", "superior vena cava", "cavoatrial junction", "right internal jugular vein", "aortic arch", "iliac arteries")
+_SPINE = ("cervical spine", "thoracic spine", "lumbar spine", "left hip", "right hip", "right shoulder", "left shoulder")
+_GUT = ("esophagus", "gastric body", "antrum", "duodenal bulb", "second part of the duodenum", "gastroesophageal junction")
+_LEVELS = ("ankles", "mid shins", "knees", "thighs", "sacrum")
+_TESTS = ("CT scan", "MRI", "chest x-ray", "ultrasound", "heart ultrasound", "nuclear scan", "camera test")
 STUDIES = (
     "CT", "CTA", "MRI", "ultrasound", "CXR", "KUB", "TTE", "TEE", "EGD", "colonoscopy", "PET", "X-ray", "MRCP", "ERCP", "EEG", "LENIs",
     "RUQ ultrasound", "CT A/P", "HIDA", "nuclear stress", "PFTs", "EMG", "renal ultrasound", "bronchoscopy",
@@ -106,8 +115,6 @@ _TRIGGERS = (
     "cold weather",
     "stress",
 )
-_DOSES = ("5 mg PO DAILY", "10 mg PO QHS", "20 mg PO BID", "40 mg PO DAILY", "100 mg PO TID", "500 mg PO Q12H", "1 gm IV Q8H",
-          "2.5 mg PO PRN", "650 mg PO Q6H", "4 mg IV ONCE", "1 TAB PO DAILY", "25 mg PO BID", "250 mg PO Q24H", "30 mg SC")  # fmt: skip
 ANALYTES = ("lactate", "troponin", "lipase", "ALT", "AST", "alk phos", "CRP", "ferritin", "ammonia", "CK", "LDH", "BNP", "ESR",
             "procalcitonin", "phosphate", "albumin", "haptoglobin", "TSH", "cortisol", "B12", "folate", "vancomycin trough")  # fmt: skip
 _SPECIMENS = ("BLOOD", "URINE", "SPUTUM", "STOOL", "WOUND", "PLEURAL FLUID", "PERITONEAL FLUID", "CSF")
@@ -184,6 +191,11 @@ def _number(low: int, high: int) -> Slot:
     return lambda voice: str(low + int(voice.uniform() * span))
 
 
+def _order(voice: Voice) -> str:
+    drug = voice.pick(DRUGS)
+    return f"{drug} {instruction(drug, voice.uniform)}"
+
+
 _SLOTS: dict[str, Slot] = {
     "w": lambda voice: voice.rare(),
     "They": lambda voice: voice.they.capitalize() if voice.uniform() < 0.6 else "Patient",
@@ -193,10 +205,18 @@ _SLOTS: dict[str, Slot] = {
     "symptom": _among(SYMPTOMS),
     "site": _among(SITES),
     "side": _among(SIDES),
+    "limb": _among(LIMBS),
+    "lobe": _among(_LOBES),
+    "quadrant": _among(_QUADRANTS),
+    "vessel": _among(_VESSELS),
+    "spine": _among(_SPINE),
+    "gut": _among(_GUT),
+    "level": _among(_LEVELS),
+    "test": _among(_TESTS),
     "study": _among(STUDIES),
     "service": _among(SERVICES),
     "drug": _among(DRUGS),
-    "dose": _among(_DOSES),
+    "order": _order,
     "quality": _among(_QUALITIES),
     "feeling": _among(FEELINGS),
     "trigger": _among(_TRIGGERS),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from importlib.resources import files
 
 Uniform = Callable[[], float]
 
@@ -31,47 +34,39 @@ ROUTINE = (
     "Docusate Sodium", "Senna", "Ondansetron", "HYDROmorphone (Dilaudid)", "OxyCODONE (Immediate Release)", "Furosemide", "Bisacodyl",
     "Vancomycin", "CefePIME", "Pantoprazole", "Lorazepam", "Morphine Sulfate", "5% Dextrose", "Influenza Vaccine Quadrivalent",
 )  # fmt: skip
-_INTRAVENOUS = (
-    "chloride",
-    "dextrose",
-    "sulfate",
-    "vancomycin",
-    "cefepime",
-    "dilaudid",
-    "heparin",
-    "ceftriaxone",
-    "meropenem",
-    "daptomycin",
-)
+_INTRAVENOUS = ("chloride", "dextrose", "sulfate", "vancomycin", "cefepime", "dilaudid", "heparin", "ceftriaxone", "meropenem", "daptomycin")
+_PER_DAY = {"BID": "2", "Q12H": "2", "TID": "3", "Q8H": "3", "QID": "4", "Q6H": "4", "Q4H": "6"}
+
+
+@lru_cache(maxsize=1)
+def formulary() -> dict[str, tuple[tuple[str, ...], str, str, str]]:
+    """Doses, unit, route and frequency of each drug that notes name, from prescriptions.csv."""
+    with files("chartcode.sources.synthetic").joinpath("prescriptions.csv").open(encoding="utf-8", newline="") as file:
+        return {row["drug"]: (tuple(row["doses"].split("/")), row["unit"], row["route"], row["frequency"]) for row in csv.DictReader(file)}
+
+
+def instruction(name: str, uniform: Uniform) -> str:
+    """How a note writes the order, `40 mg PO DAILY`; empty for a drug outside the formulary."""
+    entry = formulary().get(name.lower())
+    if entry is None:
+        return ""
+    doses, unit, route, frequency = entry
+    return f"{doses[int(uniform() * len(doses))]} {unit} {route} {frequency}"
 
 
 def product(name: str) -> Product:
-    """The formulary entry of a drug, made up from its name and always the same."""
+    """The formulary entry of a drug; codes are made up from its name and always the same."""
     key = zlib.crc32(name.lower().encode())
     low = name.lower()
-    strength = ("5", "10", "20", "25", "40", "50", "81", "100", "250", "325", "500", "1000")[key % 12]
+    doses, unit, route, frequency = formulary().get(low, ((("5", "10", "100", "500", "1000")[key % 5],), "mg", "PO/NG", "DAILY"))
+    if low not in formulary() and any(part in low for part in _INTRAVENOUS):
+        unit, route = ("mL" if "%" in low else "mg"), "IV"
+    strength = doses[key % len(doses)]
+    form = "BAG" if unit == "mL" and route == "IV" else "VIAL" if route in ("IV", "SC") else "TAB" if unit in ("mg", "mcg", "TAB") else unit
     letters = "".join(filter(str.isalpha, low))[:4].upper()
-    if "insulin" in low or low in ("lantus", "glargine", "humalog", "detemir"):
-        unit, form, route, per_day = "UNIT", "VIAL", "SC", ""
-    elif any(part in low for part in _INTRAVENOUS):
-        unit, form, route, per_day = (
-            ("mL" if "%" in low else "mg"),
-            "BAG" if "%" in low else "VIAL",
-            "IV",
-            str(key // 7 % 3 + 1),
-        )
-    elif low in ("albuterol", "tiotropium", "ipratropium", "spiriva", "advair", "fluticasone"):
-        unit, form, route, per_day = "NEB", "VIAL", "IH", str(key // 7 % 4 + 1)
-    else:
-        unit, form, route, per_day = (
-            "mg",
-            ("TAB", "CAP", "UDCUP")[key // 5 % 3 if key % 4 == 0 else 0],
-            ("PO/NG", "PO")[key // 3 % 2],
-            str(key // 7 % 3 + 1),
-        )
     return Product(
         name, f"{letters}{strength}{form[0]}", f"{key % 76_000:06d}", f"{key * 7 % 10**11:011d}", f"{strength}{unit} {form.title()}",
-        strength, unit, form, per_day, route,
+        strength, unit, form, _PER_DAY.get(frequency.partition(":")[0], "1"), route,
     )  # fmt: skip
 
 
