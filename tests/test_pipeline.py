@@ -59,6 +59,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def reset(folder: Path) -> None:
+    """Back to the last commit, as `make reset` does it."""
+    run(folder, "git", "reset", "-q", "--hard")
+    run(folder, "dvc", "checkout", "--force", "--allow-missing")
+
+
 def metrics(folder: Path) -> dict[str, dict[str, float | None]]:
     return dict(json.loads((folder / "metrics/tfidf/metrics.json").read_text())["tfidf"])
 
@@ -94,8 +100,7 @@ def test_an_experiment_changes_one_param_and_shows_what_it_did(checkout: Path) -
     assert "index.html" in run(checkout, "dvc", "plots", "diff", "-o", "dvc_plots")
     difference = run(checkout, "git", "diff", "--stat", "HEAD", "--", "params.yaml")
     assert "1 insertion(+), 1 deletion(-)" in difference, "an experiment changes one line"
-    run(checkout, "git", "reset", "-q", "--hard")
-    run(checkout, "dvc", "checkout")
+    reset(checkout)
     assert UP_TO_DATE in run(checkout, "dvc", "repro")
 
 
@@ -118,7 +123,7 @@ def test_a_wrong_param_stops_the_run_in_one_line(checkout: Path) -> None:
     path.write_text(text)
     assert "error: params.yaml: tfidf.C: Input should be a valid number" in out
     assert "Traceback" not in out
-    run(checkout, "dvc", "checkout")
+    reset(checkout)
     assert UP_TO_DATE in run(checkout, "dvc", "repro")
 
 
@@ -143,5 +148,4 @@ def test_the_same_pipeline_runs_on_real_cases_by_one_param(checkout: Path, share
     assert (made["val"]["n"], made["test"]["n"]) == (125, 125)
     assert str(shared_data) not in (checkout / "dvc.lock").read_text()
     assert str(shared_data) not in (checkout / "stages/sources/dvc.lock").read_text()
-    run(checkout, "git", "reset", "-q", "--hard")
-    run(checkout, "dvc", "checkout")
+    reset(checkout)

@@ -160,11 +160,11 @@ def _recut(batches: Iterator[pa.RecordBatch], schema: pa.Schema, rows: int) -> I
         held.append(batch.cast(schema) if batch.schema != schema else batch)
         count += batch.num_rows
         while count >= rows:
-            table = pa.Table.from_batches(held, schema)
+            table = pa.Table.from_batches(held, schema).combine_chunks()
             yield table.slice(0, rows)
             held = table.slice(rows).to_batches()
             count -= rows
-    yield pa.Table.from_batches(held, schema)  # the rest; an empty table still makes a file with a schema
+    yield pa.Table.from_batches(held, schema).combine_chunks()  # the rest; an empty table still makes a file with a schema
 
 
 @contextmanager

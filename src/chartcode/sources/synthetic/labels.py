@@ -42,6 +42,9 @@ HEART_FAILURES = {
     "I5030": 0.04,
     "I5042": 0.04,
 }
+# Of these categories an admission carries one code at most.
+_SINGLE = ("N18", "Z68", "I48", "I50", "J45", "K21", "F32", "E03", "E78", "F10", "Z37", "Z3A", "F172", "K35", "G30", "R652", "A41", "D63", "I63")
+_DIABETES = ("E08", "E09", "E10", "E11", "E13")  # not beside E119, diabetes without complications
 _AGES = (
     (0.0, 18.0),
     (0.03, 21.0),
@@ -80,6 +83,7 @@ class LabelModel:
     allowed: NDArray[np.bool_]  # (strata, C)
     kidney: tuple[NDArray[np.int64], Array]
     heart: tuple[NDArray[np.int64], Array]
+    category: NDArray[np.int8]  # (C,) index into _SINGLE, -1 for none, -2 for diabetes
     position: dict[str, int]  # of the codes that rules name
 
 
@@ -159,8 +163,17 @@ def model() -> LabelModel:
     tail, chronic_share = _tail_tables(wanted, known, logits, pull, present, stratum, rare, rng)
     return LabelModel(
         copula, count_cdf, total_cdf, logits, pull, tail, chronic_share, known.chronic, known.allowed,
-        _choice(KIDNEY_STAGES, index), _choice(HEART_FAILURES, index), at,
+        _choice(KIDNEY_STAGES, index), _choice(HEART_FAILURES, index), _categories(known.codes), at,
     )  # fmt: skip
+
+
+def _categories(codes: tuple[str, ...]) -> NDArray[np.int8]:
+    def one(code: str) -> int:
+        if code.startswith(_DIABETES) and code not in ("E119", "E1122"):
+            return -2
+        return next((place for place, prefix in enumerate(_SINGLE) if code.startswith(prefix)), -1)
+
+    return np.array([one(code) for code in codes], dtype=np.int8)
 
 
 def _rank_normal(count: NDArray[np.int64], cdf: Array, uniform: Array) -> Array:
@@ -299,24 +312,34 @@ class History:
         if count <= 0:
             return []
         chronic = int(rng.binomial(count, model.chronic_share[stratum, ward]))
-        kept = [
-            code
-            for code, stays in zip(before, rng.random(len(before)) < _CARRY, strict=True)
-            if code >= TOP and code not in taken and stays and model.chronic[code] and model.allowed[stratum, code]
-        ][:chronic]
-        taken |= set(kept)
-        dealt = list(kept)
-        for course, wanted in ((1, chronic - len(kept)), (0, count - chronic)):
+        barred = {int(model.category[code]) for code in taken} - {-1}
+        if model.position["E119"] not in taken:
+            barred.discard(-2)
+        else:
+            barred.add(-2)
+        dealt: list[int] = []
+
+        def take(code: int) -> bool:
+            category = int(model.category[code])
+            if code in taken or category in barred:
+                return False
+            if category >= 0:
+                barred.add(category)
+            taken.add(code)
+            dealt.append(code)
+            return True
+
+        for code, stays in zip(before, rng.random(len(before)) < _CARRY, strict=True):
+            if code >= TOP and stays and len(dealt) < chronic and model.chronic[code] and model.allowed[stratum, code]:
+                take(code)
+        for course, wanted in ((1, chronic - len(dealt)), (0, count - chronic)):
             codes, cumulative = model.tail[stratum, ward, course]
             if not len(codes):
                 continue
             attempts = 0
             while wanted > 0 and attempts < 60:
                 for uniform in rng.random(wanted + 2).tolist():
-                    code = int(codes[min(bisect_right(cumulative, uniform), len(codes) - 1)])
-                    if wanted > 0 and code not in taken:
-                        taken.add(code)
-                        dealt.append(code)
+                    if wanted > 0 and take(int(codes[min(bisect_right(cumulative, uniform), len(codes) - 1)])):
                         wanted -= 1
                 attempts += 1
         return dealt

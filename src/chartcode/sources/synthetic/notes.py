@@ -17,6 +17,7 @@ from chartcode.sources.synthetic.prescriptions import instruction
 
 BREAK = "\n \n"
 _FILL = {"hpi": 0.13, "exam": 0.19, "results": 0.34, "course": 0.2, "issue": 0.04, "instructions": 0.10}
+_TOLD = ("hpi", "instructions")
 _ALLERGIES = ("No Known Allergies / Adverse Drug Reactions", "Penicillins", "Sulfa (Sulfonamide Antibiotics)", "Codeine", "lisinopril",
               "Percocet / Bactrim", "Iodinated Contrast Media - IV Dye", "morphine", "latex", "Shellfish Derived", "aspirin",
               "Patient recorded as having No Known Allergies to Drugs")  # fmt: skip
@@ -31,7 +32,7 @@ _EXAM_ORDER = {
 _RELATIVES = ("Mother", "Father", "Sister", "Brother", "Maternal grandmother", "Paternal uncle", "Son", "Aunt")
 _PLANS = (
     "was stable during admission and home regimen was continued", "managed conservatively with close monitoring",
-    "discussed with outpatient provider Dr. ___ who agreed with plan", "improved over the course of the hospitalization",
+    "discussed with outpatient provider who agreed with plan", "improved over the course of the hospitalization",
     "no changes were made to medications", "will be followed up after discharge", "continued home medications",
     "was treated as above with good effect", "likely multifactorial, trended daily", "remained at baseline",
 )  # fmt: skip
@@ -102,7 +103,7 @@ class Note:
         asides = [phrase for phrase in AMBIGUOUS if voice.uniform() < ambiguous]
 
         hpi = [self._opening(lead)]
-        hpi += [voice.pick(_DENIED).replace("{x}", text) for text in plan.negated]
+        denied = [voice.pick(_DENIED).replace("{x}", text) for text in plan.negated]
         implied = [capital(f"{text}.") if voice.uniform() < 0.6 else voice.pick(_ASIDES).replace("{x}", text) for text in plan.implied]
         hpi += implied[0::3]
         course = (
@@ -124,9 +125,11 @@ class Note:
         )
         panels = self._lab.admission()
 
-        fixed = [*hpi, *lines, *problems, *blocks, *diagnoses, *course, *findings, *family, *panels, home, discharge]
+        fixed = [*hpi, *denied, *lines, *problems, *blocks, *diagnoses, *course, *findings, *family, *panels, home, discharge]
         room = stay.tokens - sum(len(text.split()) for text in fixed) - 118
-        hpi += self._fill("hpi", room * _FILL["hpi"], typo)
+        story = self._fill("hpi", room * _FILL["hpi"], typo)
+        halfway = len(story) // 2
+        hpi += story[:halfway] + denied + story[halfway:]
         exam = self._fill("exam", max(room * _FILL["exam"], 30), typo)
         issues = self._fill("issue", room * _FILL["issue"], typo)
         results = self._results(panels, findings, room * _FILL["results"], typo)
@@ -136,7 +139,7 @@ class Note:
         body = BREAK.join(
             [
                 head,
-                f"History of Present Illness:\n{wrap(' '.join(self._shuffled(hpi, 1)), self._width)}",
+                f"History of Present Illness:\n{wrap(' '.join(hpi), self._width)}",
                 "Past Medical History:\n" + "\n".join(lines) + f"{BREAK}Social History:\n{MASK}",
                 "Family History:\n" + wrap(" ".join(family), self._width),
                 "Physical Exam:\n" + self._exam(exam),
@@ -160,9 +163,8 @@ class Note:
         carried = Carried(lines, problems, plan.table)
         return Written(text, evidence, carried, [unfence(drug)[0] for drug in drugs])
 
-    def _shuffled(self, items: list[str], keep: int = 0) -> list[str]:
-        rest = [(self._voice.uniform(), item) for item in items[keep:]]
-        return items[:keep] + [item for _, item in sorted(rest)]
+    def _shuffled(self, items: list[str]) -> list[str]:
+        return [item for _, item in sorted([(self._voice.uniform(), item) for item in items])]
 
     def _copied(self, before: Carried | None, coded: frozenset[int]) -> tuple[list[str], list[str]]:
         if before is None:
@@ -225,13 +227,16 @@ class Note:
         return f"{who}{past} who presents with {voice.pick(phrases.SYMPTOMS)}."
 
     def _fill(self, section: str, tokens: float, typo: float) -> list[str]:
-        """Sentences of `section` of about `tokens` whitespace tokens altogether, none twice before all were used."""
+        """Sentences of `section` of about `tokens` whitespace tokens altogether, none twice before all were used.
+
+        Stories and advice are told in the order of the bank, which is that of events.
+        """
         voice, bank = self._voice, self._bank[section]
-        out: list[str] = []
+        out: list[tuple[int, str]] = []
         left, misfits, size_of_bank = int(tokens), 0, len(bank)
         at, step = int(voice.uniform() * size_of_bank), self._step(size_of_bank)
         while left > 4 and misfits < 8:
-            sentence = voice.say(bank[at])
+            place, sentence = at, voice.say(bank[at])
             at = (at + step) % size_of_bank
             size = sentence.count(" ") + 1
             if size > left:
@@ -239,9 +244,11 @@ class Note:
                 continue
             if voice.uniform() < typo * size:
                 sentence = misspell(sentence, voice)
-            out.append(sentence)
+            out.append((place, sentence))
             left -= size
-        return out
+        if section in _TOLD:
+            out.sort()
+        return [sentence for _, sentence in out]
 
     def _step(self, size: int) -> int:
         """A stride through a bank of `size` sentences that meets each once."""

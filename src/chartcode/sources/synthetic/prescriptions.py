@@ -54,6 +54,7 @@ def instruction(name: str, uniform: Uniform) -> str:
     return f"{doses[int(uniform() * len(doses))]} {unit} {route} {frequency}"
 
 
+@lru_cache(maxsize=1024)
 def product(name: str) -> Product:
     """The formulary entry of a drug; codes are made up from its name and always the same."""
     key = zlib.crc32(name.lower().encode())
