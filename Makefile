@@ -51,8 +51,10 @@ lock: .venv/dev  ## resolve the locks anew from pyproject.toml (names, versions,
 	$(LOCK) --quiet --extra dev --constraint requirements/base.lock --output-file requirements/dev.lock
 
 # CodiEsp has 750 notes: every gold code is a label (the top 50 would cover 343 of 1,357 test pairs).
-codiesp: .venv/base  ## real open cases (after `chartcode fetch codiesp`): every gold code, as an experiment
-	$(BIN)/dvc exp run -S data.source=codiesp -S gold.top_k=null -S gold.min_count=1 -S silver.min_tokens=0
+LANGUAGE ?= en
+codiesp: .venv/base  ## real open cases (after `chartcode fetch codiesp`), every gold code; LANGUAGE=es for Spanish
+	$(BIN)/dvc exp run -S data.source=codiesp -S codiesp.language=$(LANGUAGE) \
+		-S gold.top_k=null -S gold.min_count=1 -S silver.min_tokens=0
 	@$(BIN)/chartcode compare
 
 pull: .venv/base  ## artifacts from the private remote (a source that was never built is no error)

@@ -93,7 +93,9 @@ class Table:
         """One comparison by absolute difference."""
         within = abs(here - published) <= tolerance
         self.missed += not within
-        print(f"{name:48} {published:10.{digits}f} {here:10.{digits}f} {tolerance:10.{digits}f}  {'yes' if within else 'NO'}")
+        print(
+            f"{name:48} {published:10.{digits}f} {here:10.{digits}f} {tolerance:10.{digits}f}  {'yes' if within else 'NO'}"
+        )
 
     def least(self, name: str, floor: float, here: float) -> None:
         """At least `floor`."""
@@ -130,15 +132,37 @@ def compare(found: Measured) -> int:
 
     for quantile, published in TOKEN_QUANTILES.items():
         wanted = published * COHORT
-        table.row(f"tokens p{quantile * 100:02.0f} (x 1.08)", wanted, float(np.quantile(found.tokens, quantile)), 0.05 * wanted, 0)
+        table.row(
+            f"tokens p{quantile * 100:02.0f} (x 1.08)",
+            wanted,
+            float(np.quantile(found.tokens, quantile)),
+            0.05 * wanted,
+            0,
+        )
     share("notes over 512 tokens", 0.987, np.array(found.tokens) > 512, 0.01)
-    table.row("characters p50 (x 1.08)", CHARACTERS * COHORT, float(np.median(found.characters)), 0.05 * CHARACTERS * COHORT, 0)
+    table.row(
+        "characters p50 (x 1.08)",
+        CHARACTERS * COHORT,
+        float(np.median(found.characters)),
+        0.05 * CHARACTERS * COHORT,
+        0,
+    )
     table.row("masked share of tokens, per cent", 3.7, 100 * found.masks / sum(found.tokens), 0.2, 2)
 
     admissions = np.bincount(patient)
     more = admissions > 1
-    table.row("patients with more than one admission", 0.35, float(more.mean()), ERRORS * float(np.sqrt(0.35 * 0.65 / len(more))) + 0.005)
-    table.row("admissions per patient (122,288 / 65,665)", 1.862, float(admissions.mean()), ERRORS * float(admissions.std() / np.sqrt(len(admissions))))
+    table.row(
+        "patients with more than one admission",
+        0.35,
+        float(more.mean()),
+        ERRORS * float(np.sqrt(0.35 * 0.65 / len(more))) + 0.005,
+    )
+    table.row(
+        "admissions per patient (122,288 / 65,665)",
+        1.862,
+        float(admissions.mean()),
+        ERRORS * float(admissions.std() / np.sqrt(len(admissions))),
+    )
     table.note("most admissions of a patient", str(admissions.max()))
 
     counts = np.array([len(found.codes[hadm]) for hadm in found.hadm])
@@ -161,12 +185,29 @@ def compare(found: Measured) -> int:
         influence = here * (both / both.mean() - a / a.mean() - b / b.mean() + 1)
         table.row(f"lift {first} - {second}", lift, float(here), ERRORS * clustered_error(influence, patient) + 0.05, 2)
     for first, second, _ in EXCLUSIONS:
-        table.row(f"never together {first} x {second}, notes", 0, float((labels[:, index[first]] & labels[:, index[second]]).sum()), 0, 0)
-    for code, parts, name in (("I130", kidney & heart, "N18x and I50x"), ("I110", heart, "I50x"), ("I129", kidney, "N18x"), ("E1122", kidney, "N18x")):
+        table.row(
+            f"never together {first} x {second}, notes",
+            0,
+            float((labels[:, index[first]] & labels[:, index[second]]).sum()),
+            0,
+            0,
+        )
+    for code, parts, name in (
+        ("I130", kidney & heart, "N18x and I50x"),
+        ("I110", heart, "I50x"),
+        ("I129", kidney, "N18x"),
+        ("E1122", kidney, "N18x"),
+    ):
         table.row(f"{code} without {name}, notes", 0, float((labels[:, index[code]] & ~parts).sum()), 0, 0)
 
     ranks = sorted(Counter(code for hadm in found.hadm for code in found.codes[hadm]).values(), reverse=True)
-    table.row("rank 1, per cent", 36.0, 100 * ranks[0] / notes, 100 * ERRORS * float(np.sqrt(0.36 * 0.64 * 2 / notes)) + 0.8, 2)
+    table.row(
+        "rank 1, per cent",
+        36.0,
+        100 * ranks[0] / notes,
+        100 * ERRORS * float(np.sqrt(0.36 * 0.64 * 2 / notes)) + 0.8,
+        2,
+    )
     table.row("rank 100, per cent (about: 10%)", 2.4, 100 * ranks[99] / notes, 0.24, 2)
     table.row("rank 1000, per cent (about: 15%)", 0.2, 100 * ranks[999] / notes, 0.03, 3)
     table.least("codes seen fewer than ten times", 2000, sum(count < 10 for count in ranks))
@@ -196,7 +237,9 @@ class Memory(threading.Thread):
 
     def _family(self, process: int) -> list[int]:
         try:
-            children = [int(c) for t in Path(f"/proc/{process}/task").iterdir() for c in (t / "children").read_text().split()]
+            children = [
+                int(c) for t in Path(f"/proc/{process}/task").iterdir() for c in (t / "children").read_text().split()
+            ]
         except OSError:
             return [process]
         return [process, *(descendant for child in children for descendant in self._family(child))]
@@ -223,17 +266,20 @@ def main() -> int:
         folder = Path(scratch) / "synthetic"
         memory = Memory()
         memory.start()
-        start = time.perf_counter()
+        start, before = time.perf_counter(), os.times()
         with artifacts.writing(folder, source="synthetic") as writer:
             generate(settings, writer)
-        seconds = time.perf_counter() - start
+        seconds, after = time.perf_counter() - start, os.times()
+        busy = sum(after[:4]) - sum(before[:4])  # this process and its children
         memory.done.set()
         memory.join()
         found = measure(folder)
         missed = compare(found)
         every = artifacts.Artifact(folder, verify=False).rows("note/discharge.csv.gz")
         megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-    print(f"{every} notes (ICD-9 included) in {seconds:.1f} s, {every / seconds:.0f} notes/s, {megabytes:.0f} MB, peak {memory.peak / 1e6:.0f} MB")
+    print(
+        f"{every} notes (ICD-9 included) in {seconds:.1f} s, {every / seconds:.0f} notes/s, {busy:.1f} CPU s, {every / busy:.0f} notes/CPU s, {megabytes:.0f} MB, peak {memory.peak / 1e6:.0f} MB"
+    )
     print("all within tolerance" if not missed else f"{missed} statistics out of tolerance")
     return int(missed > 0)
 

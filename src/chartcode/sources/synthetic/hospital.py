@@ -198,7 +198,9 @@ class Hospital:
         ]
         voice = phrases.Voice(uniform, person.sex, words, 0.3)
         planner = Planner(params, blueprint.rates, self._common, blueprint.model.chronic, voice)
-        plan = planner.make(coded, [(p, self._concept(p)) for p in admission.diagnoses if p >= TOP], admission.diagnoses[0], rng)
+        plan = planner.make(
+            coded, [(p, self._concept(p)) for p in admission.diagnoses if p >= TOP], admission.diagnoses[0], rng
+        )
         index = {codes[position]: position for position in coded}
         laboratory = Laboratory(uniform, frozenset(index), lambda code, text: planner.mark(index[code], "lab", text))
         stay = Stay(

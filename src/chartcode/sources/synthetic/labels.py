@@ -43,7 +43,27 @@ HEART_FAILURES = {
     "I5042": 0.04,
 }
 # Of these categories an admission carries one code at most.
-_SINGLE = ("N18", "Z68", "I48", "I50", "J45", "K21", "F32", "E03", "E78", "F10", "Z37", "Z3A", "F172", "K35", "G30", "R652", "A41", "D63", "I63")
+_SINGLE = (
+    "N18",
+    "Z68",
+    "I48",
+    "I50",
+    "J45",
+    "K21",
+    "F32",
+    "E03",
+    "E78",
+    "F10",
+    "Z37",
+    "Z3A",
+    "F172",
+    "K35",
+    "G30",
+    "R652",
+    "A41",
+    "D63",
+    "I63",
+)
 _DIABETES = ("E08", "E09", "E10", "E11", "E13")  # not beside E119, diabetes without complications
 _AGES = (
     (0.0, 18.0),

@@ -151,5 +151,9 @@ class Laboratory:
         clock, u = self._clock(), self._uniform
         found = [self.panel("cbc", clock), self.panel("chem", clock)]
         if u() < 0.5:
-            found.append(self.panel(self._panels[2 + int(u() * (len(self._panels) - 2))], clock) if len(self._panels) > 2 else found.pop())
+            found.append(
+                self.panel(self._panels[2 + int(u() * (len(self._panels) - 2))], clock)
+                if len(self._panels) > 2
+                else found.pop()
+            )
         return found

@@ -104,7 +104,10 @@ class Note:
 
         hpi = [self._opening(lead)]
         denied = [voice.pick(_DENIED).replace("{x}", text) for text in plan.negated]
-        implied = [capital(f"{text}.") if voice.uniform() < 0.6 else voice.pick(_ASIDES).replace("{x}", text) for text in plan.implied]
+        implied = [
+            capital(f"{text}.") if voice.uniform() < 0.6 else voice.pick(_ASIDES).replace("{x}", text)
+            for text in plan.implied
+        ]
         hpi += implied[0::3]
         course = (
             [voice.pick(_REFUTED).replace("{x}", text) for text in plan.ruled_out]
@@ -125,7 +128,20 @@ class Note:
         )
         panels = self._lab.admission()
 
-        fixed = [*hpi, *denied, *lines, *problems, *blocks, *diagnoses, *course, *findings, *family, *panels, home, discharge]
+        fixed = [
+            *hpi,
+            *denied,
+            *lines,
+            *problems,
+            *blocks,
+            *diagnoses,
+            *course,
+            *findings,
+            *family,
+            *panels,
+            home,
+            discharge,
+        ]
         room = stay.tokens - sum(len(text.split()) for text in fixed) - 118
         story = self._fill("hpi", room * _FILL["hpi"], typo)
         halfway = len(story) // 2
@@ -283,7 +299,12 @@ class Note:
         for number, line in enumerate(lines):
             visits[number % 2 if len(lines) > 8 else 0].append(line)
         texts = [
-            "\n".join([wrap(line, self._width) for line in sorted(visit, key=lambda line: _EXAM_ORDER.get(line.split(":")[0], 99))])
+            "\n".join(
+                [
+                    wrap(line, self._width)
+                    for line in sorted(visit, key=lambda line: _EXAM_ORDER.get(line.split(":")[0], 99))
+                ]
+            )
             for visit in visits
         ]
         return f"ADMISSION EXAM:\n{texts[0]}\n\nDISCHARGE EXAM:\n{texts[1]}" if texts[1] else texts[0]
@@ -307,7 +328,10 @@ class Note:
 
         def listed(names: list[str]) -> str:
             return "\n".join(
-                [f"{number}. {name} {instruction(unfence(name)[0], voice.uniform)} " for number, name in enumerate(names, 1)]
+                [
+                    f"{number}. {name} {instruction(unfence(name)[0], voice.uniform)} "
+                    for number, name in enumerate(names, 1)
+                ]
             )
 
         known = [drug for drug in drugs if voice.uniform() < 0.7]

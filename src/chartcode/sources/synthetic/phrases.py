@@ -64,11 +64,51 @@ SITES = (
 )  # fmt: skip
 LIMBS = ("hip", "knee", "shoulder", "ankle", "wrist", "groin", "flank", "foot", "lower extremity", "thigh", "calf", "forearm", "hand",
          "arm", "leg", "elbow", "heel", "great toe", "buttock", "breast", "chest wall", "upper extremity")  # fmt: skip
-_LOBES = ("lower lobe", "upper lobe", "lung base", "kidney", "adrenal gland", "hilum", "basal ganglia", "frontal lobe", "femur", "iliac wing")
-_QUADRANTS = ("right upper quadrant", "left upper quadrant", "right lower quadrant", "left lower quadrant", "epigastrium", "suprapubic area")
-_VESSELS = ("right atrium", "superior vena cava", "cavoatrial junction", "right internal jugular vein", "aortic arch", "iliac arteries")
-_SPINE = ("cervical spine", "thoracic spine", "lumbar spine", "left hip", "right hip", "right shoulder", "left shoulder")
-_GUT = ("esophagus", "gastric body", "antrum", "duodenal bulb", "second part of the duodenum", "gastroesophageal junction")
+_LOBES = (
+    "lower lobe",
+    "upper lobe",
+    "lung base",
+    "kidney",
+    "adrenal gland",
+    "hilum",
+    "basal ganglia",
+    "frontal lobe",
+    "femur",
+    "iliac wing",
+)
+_QUADRANTS = (
+    "right upper quadrant",
+    "left upper quadrant",
+    "right lower quadrant",
+    "left lower quadrant",
+    "epigastrium",
+    "suprapubic area",
+)
+_VESSELS = (
+    "right atrium",
+    "superior vena cava",
+    "cavoatrial junction",
+    "right internal jugular vein",
+    "aortic arch",
+    "iliac arteries",
+)
+_SPINE = (
+    "cervical spine",
+    "thoracic spine",
+    "lumbar spine",
+    "left hip",
+    "right hip",
+    "right shoulder",
+    "left shoulder",
+)
+_GUT = (
+    "esophagus",
+    "gastric body",
+    "antrum",
+    "duodenal bulb",
+    "second part of the duodenum",
+    "gastroesophageal junction",
+)
 _LEVELS = ("ankles", "mid shins", "knees", "thighs", "sacrum")
 _TESTS = ("CT scan", "MRI", "chest x-ray", "ultrasound", "heart ultrasound", "nuclear scan", "camera test")
 STUDIES = (

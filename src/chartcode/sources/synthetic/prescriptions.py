@@ -34,7 +34,18 @@ ROUTINE = (
     "Docusate Sodium", "Senna", "Ondansetron", "HYDROmorphone (Dilaudid)", "OxyCODONE (Immediate Release)", "Furosemide", "Bisacodyl",
     "Vancomycin", "CefePIME", "Pantoprazole", "Lorazepam", "Morphine Sulfate", "5% Dextrose", "Influenza Vaccine Quadrivalent",
 )  # fmt: skip
-_INTRAVENOUS = ("chloride", "dextrose", "sulfate", "vancomycin", "cefepime", "dilaudid", "heparin", "ceftriaxone", "meropenem", "daptomycin")
+_INTRAVENOUS = (
+    "chloride",
+    "dextrose",
+    "sulfate",
+    "vancomycin",
+    "cefepime",
+    "dilaudid",
+    "heparin",
+    "ceftriaxone",
+    "meropenem",
+    "daptomycin",
+)
 _PER_DAY = {"BID": "2", "Q12H": "2", "TID": "3", "Q8H": "3", "QID": "4", "Q6H": "4", "Q4H": "6"}
 
 
@@ -42,7 +53,10 @@ _PER_DAY = {"BID": "2", "Q12H": "2", "TID": "3", "Q8H": "3", "QID": "4", "Q6H": 
 def formulary() -> dict[str, tuple[tuple[str, ...], str, str, str]]:
     """Doses, unit, route and frequency of each drug that notes name, from prescriptions.csv."""
     with files("chartcode.sources.synthetic").joinpath("prescriptions.csv").open(encoding="utf-8", newline="") as file:
-        return {row["drug"]: (tuple(row["doses"].split("/")), row["unit"], row["route"], row["frequency"]) for row in csv.DictReader(file)}
+        return {
+            row["drug"]: (tuple(row["doses"].split("/")), row["unit"], row["route"], row["frequency"])
+            for row in csv.DictReader(file)
+        }
 
 
 def instruction(name: str, uniform: Uniform) -> str:
@@ -59,11 +73,21 @@ def product(name: str) -> Product:
     """The formulary entry of a drug; codes are made up from its name and always the same."""
     key = zlib.crc32(name.lower().encode())
     low = name.lower()
-    doses, unit, route, frequency = formulary().get(low, ((("5", "10", "100", "500", "1000")[key % 5],), "mg", "PO/NG", "DAILY"))
+    doses, unit, route, frequency = formulary().get(
+        low, ((("5", "10", "100", "500", "1000")[key % 5],), "mg", "PO/NG", "DAILY")
+    )
     if low not in formulary() and any(part in low for part in _INTRAVENOUS):
         unit, route = ("mL" if "%" in low else "mg"), "IV"
     strength = doses[key % len(doses)]
-    form = "BAG" if unit == "mL" and route == "IV" else "VIAL" if route in ("IV", "SC") else "TAB" if unit in ("mg", "mcg", "TAB") else unit
+    form = (
+        "BAG"
+        if unit == "mL" and route == "IV"
+        else "VIAL"
+        if route in ("IV", "SC")
+        else "TAB"
+        if unit in ("mg", "mcg", "TAB")
+        else unit
+    )
     letters = "".join(filter(str.isalpha, low))[:4].upper()
     return Product(
         name, f"{letters}{strength}{form[0]}", f"{key % 76_000:06d}", f"{key * 7 % 10**11:011d}", f"{strength}{unit} {form.title()}",
