@@ -93,9 +93,8 @@ class Table:
         """One comparison by absolute difference."""
         within = abs(here - published) <= tolerance
         self.missed += not within
-        print(
-            f"{name:48} {published:10.{digits}f} {here:10.{digits}f} {tolerance:10.{digits}f}  {'yes' if within else 'NO'}"
-        )
+        numbers = " ".join(f"{number:10.{digits}f}" for number in (published, here, tolerance))
+        print(f"{name:48} {numbers}  {'yes' if within else 'NO'}")
 
     def least(self, name: str, floor: float, here: float) -> None:
         """At least `floor`."""
@@ -278,8 +277,9 @@ def main() -> int:
         every = artifacts.Artifact(folder, verify=False).rows("note/discharge.csv.gz")
         megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     print(
-        f"{every} notes (ICD-9 included) in {seconds:.1f} s, {every / seconds:.0f} notes/s, {busy:.1f} CPU s, {every / busy:.0f} notes/CPU s, {megabytes:.0f} MB, peak {memory.peak / 1e6:.0f} MB"
+        f"{every} notes (ICD-9 included) in {seconds:.1f} s: {every / seconds:.0f} notes/s, {every / busy:.0f} per CPU s"
     )
+    print(f"{megabytes:.0f} MB on disk, peak memory {memory.peak / 1e6:.0f} MB, workers included")
     print("all within tolerance" if not missed else f"{missed} statistics out of tolerance")
     return int(missed > 0)
 

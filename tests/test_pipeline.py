@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import os
 import shutil
@@ -148,4 +150,22 @@ def test_the_same_pipeline_runs_on_real_cases_by_one_param(checkout: Path, share
     assert (made["val"]["n"], made["test"]["n"]) == (125, 125)
     assert str(shared_data) not in (checkout / "dvc.lock").read_text()
     assert str(shared_data) not in (checkout / "stages/sources/dvc.lock").read_text()
+    reset(checkout)
+
+
+def test_the_open_demo_of_mimic_iv_passes_bronze_row_for_row(checkout: Path, shared_data: Path) -> None:
+    demo = shared_data / "mimic-iv-demo"
+    said = run(checkout, "chartcode", "link-mimic", "--hosp", str(demo / "hosp"))
+    assert "2.2" in said
+    run(checkout, "dvc", "exp", "run", "-S", "data.source=mimic-iv", "bronze")
+    report = json.loads((checkout / "data/bronze/report.json").read_text())["tables"]
+    for table in ("admissions", "patients", "diagnoses_icd", "procedures_icd", "prescriptions"):
+        with gzip.open(demo / f"hosp/{table}.csv.gz", "rt", newline="") as file:
+            rows = sum(1 for _ in csv.reader(file)) - 1
+        assert report[table] == {"rows_in": rows, "rows_out": rows, "quarantined": {}, "withdrawn": 0}
+    assert (report["admissions"]["rows_out"], report["diagnoses_icd"]["rows_out"]) == (275, 4506)
+    assert report["discharge"]["rows_in"] == report["d_icd_diagnoses"]["rows_in"] == 0
+    said = run(checkout, "dvc", "repro", "silver", status=255)
+    assert "error: data/raw/mimic-iv/note/discharge.csv.gz: no notes" in said
+    assert str(demo) not in (checkout / "dvc.lock").read_text()
     reset(checkout)

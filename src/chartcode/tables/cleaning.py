@@ -42,8 +42,14 @@ class Section(NamedTuple):
 
 def clean(source: str) -> tuple[str, list[Segment]]:
     """The clean text of a note and its segments, in order and without gaps but for what was cut or replaced."""
+    columns: tuple[list[int], list[int], list[int]] = ([], [], [])
+    text = _trace(source, *columns)
+    return text, [Segment(*row) for row in zip(*columns, strict=True)]
+
+
+def _trace(source: str, clean_starts: list[int], source_starts: list[int], lengths: list[int]) -> str:
+    """The clean text; its segments are appended to the three lists."""
     pieces: list[str] = []
-    segments: list[Segment] = []
     length = start = 0  # of the clean text; of the stretch not yet copied
     edits = _EDIT_BRACKETED if "[**" in source else _EDIT
     for match in edits.finditer(source):
@@ -58,7 +64,9 @@ def clean(source: str) -> tuple[str, list[Segment]]:
             begin += 1
         if begin > start:
             pieces.append(source[start:begin])
-            segments.append(Segment(length, start, begin - start))
+            clean_starts.append(length)
+            source_starts.append(start)
+            lengths.append(begin - start)
             length += begin - start
         if replacement:
             pieces.append(replacement)
@@ -66,8 +74,10 @@ def clean(source: str) -> tuple[str, list[Segment]]:
         start = end
     if start < len(source):
         pieces.append(source[start:])
-        segments.append(Segment(length, start, len(source) - start))
-    return "".join(pieces), segments
+        clean_starts.append(length)
+        source_starts.append(start)
+        lengths.append(len(source) - start)
+    return "".join(pieces)
 
 
 def to_source(spans: Iterable[tuple[int, int]], segments: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
@@ -158,33 +168,34 @@ def clean_batch(texts: pa.Array) -> pa.StructArray:
     """Clean a column of notes: struct of clean text, whitespace tokens, sections and segments (CLEANED_TYPE)."""
     cleaned: list[str] = []
     tokens: list[int] = []
-    sections: list[Section] = []
-    segments: list[Segment] = []
+    names: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    segments: tuple[list[int], list[int], list[int]] = ([], [], [])
     section_ends, segment_ends = [0], [0]
     for source in texts.to_pylist():
-        text, edits = clean(source)
+        text = _trace(source, *segments)
         cleaned.append(text)
         tokens.append(len(text.split()))
-        sections.extend(locate_sections(text))
-        segments.extend(edits)
-        section_ends.append(len(sections))
-        segment_ends.append(len(segments))
+        for section in locate_sections(text):
+            names.append(section.name)
+            starts.append(section.clean_start)
+            ends.append(section.clean_end)
+        section_ends.append(len(names))
+        segment_ends.append(len(segments[0]))
     return pa.StructArray.from_arrays(
         [
             pa.array(cleaned, pa.string()),
             pa.array(tokens, pa.int32()),
-            _list_of(SECTIONS_TYPE, section_ends, sections),
+            _list_of(SECTIONS_TYPE, section_ends, (names, starts, ends)),
             _list_of(EDITS_TYPE, segment_ends, segments),
         ],
         fields=list(CLEANED_TYPE),
     )
 
 
-def _list_of(kind: pa.ListType, ends: list[int], rows: Sequence[tuple[object, ...]]) -> pa.ListArray:
+def _list_of(kind: pa.ListType, ends: list[int], columns: Sequence[list[int] | list[str]]) -> pa.ListArray:
     fields = list(kind.value_type)
-    columns = [pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), fields, strict=True)]
-    if not columns:
-        columns = [pa.array([], field.type) for field in fields]
-    return pa.ListArray.from_arrays(
-        pa.array(ends, pa.int32()), pa.StructArray.from_arrays(columns, fields=fields), type=kind
-    )
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, fields, strict=True)]
+    rows = pa.StructArray.from_arrays(arrays, fields=fields)
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), rows, type=kind)

@@ -1,23 +1,24 @@
 """Which diagnoses the hospital knows, how common each is, and who can have it.
 
-codes.csv lists some 1,100 common codes in order of frequency, with their course (chronic conditions return in a patient's
-later admissions) and the title of those ICD-10-CM has retired. The rest of the long tail is dealt from the whole of
-ICD-10-CM (package simple-icd-10-cm), chapter by chapter, by the hash of the code: no random state, the same everywhere.
+codes.csv lists some 1,100 common codes in order of frequency, with their course (chronic conditions return in a
+patient's later admissions) and the title of those that ICD-10-CM has retired. The rest of the long tail is dealt from
+the whole of ICD-10-CM (package simple-icd-10-cm), chapter by chapter, by the hash of the code: no random state, the
+same everywhere.
 
-Prevalence by rank (share of admissions): ranks 1 to 50 as published; then straight lines in log-log through 2.4% at rank
-100 and 0.2% at rank 1,000, and a steeper one to the last rank so that the mean number of codes comes out as published.
+Prevalence by rank (share of admissions): ranks 1 to 50 as published; then straight lines in log-log through 2.4% at
+rank 100 and 0.2% at rank 1,000, and a steeper one to the last rank so that the mean number of codes is as published.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
+
+from chartcode.sources.synthetic import resources
 
 TOP = 50
 SIZE = 12_000  # ICD-10-CM codes in use
@@ -68,10 +69,13 @@ _WARD_OF_LETTER = {
     "Z": (0.48, 0.12, 0.15, 0.09, 0.06, 0.08, 0.0, 0.02),
 }  # fmt: skip
 
-_MEN = ("N40", "N41", "N42", "N43", "N44", "N45", "N46", "N47", "N48", "N49", "N5", "C60", "C61", "C62", "C63", "D29", "D40",
+_MEN = ("N40", "N41", "N42", "N43", "N44", "N45", "N46", "N47", "N48", "N49", "N5", "C60", "C61", "C62", "C63", "D29",
+    "D40",
         "Z8546", "Z8547", "R972", "Z1252", "Q53", "Q54", "Q55", "Z9079", "S312", "S313", "B260", "Z801A")  # fmt: skip
-_WOMEN = ("N7", "N80", "N81", "N82", "N83", "N84", "N85", "N86", "N87", "N88", "N89", "N9", "C51", "C52", "C53", "C54", "C55",
-          "C56", "C57", "C58", "D25", "D26", "D27", "D28", "D39", "D06", "D070", "D071", "D072", "D073", "Z8541", "Z8542",
+_WOMEN = ("N7", "N80", "N81", "N82", "N83", "N84", "N85", "N86", "N87", "N88", "N89", "N9", "C51", "C52", "C53", "C54",
+    "C55",
+          "C56", "C57", "C58", "D25", "D26", "D27", "D28", "D39", "D06", "D070", "D071", "D072", "D073", "Z8541",
+          "Z8542",
           "Z8543", "Z8544", "Z9071", "Z9072", "Q50", "Q51", "Q52", "R87", "S314", "M830", "B373", "F53", "A34", "Z8740",
           "Z78", "Z302", "Z3043", "Z98891")  # fmt: skip
 _PREGNANCY = ("O", "Z3A", "Z37", "Z33", "Z34", "Z36", "Z39", "Z322", "Z331", "Z640", "Z302", "Z98891", "A34", "F53")
@@ -158,8 +162,7 @@ def catalogue() -> Catalogue:
     import simple_icd_10_cm as icd  # reads a 10 MB file when imported
 
     title = {c.replace(".", ""): icd.get_description(c) for c in icd.get_all_codes() if icd.is_leaf(c)}
-    with files("chartcode.sources.synthetic").joinpath("codes.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = resources.rows("codes.csv")
     title.update({row["icd_code"]: row["retired_title"] for row in rows if row["retired_title"]})
     listed = [row["icd_code"] for row in rows]
     tail = _long_tail(sorted(title), set(listed), SIZE - len(listed))

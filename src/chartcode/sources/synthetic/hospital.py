@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chartcode.sources.synthetic import icd9, patients, phrases, prescriptions, procedures
+from chartcode.sources.synthetic import icd9, patients, phrases, prescriptions, procedures, vocabulary
 from chartcode.sources.synthetic.codes import TOP, WARDS
 from chartcode.sources.synthetic.labels import Admission, History, LabelModel
 from chartcode.sources.synthetic.labs import Laboratory
 from chartcode.sources.synthetic.lexicon import Concept, concept
 from chartcode.sources.synthetic.mentions import Planner
-from chartcode.sources.synthetic.notes import Carried, Note, Stay
+from chartcode.sources.synthetic.notes import Carried, Note, Stay, Written
 from chartcode.sources.synthetic.params import SyntheticParams
 from chartcode.sources.synthetic.rates import Rates
 
@@ -54,7 +54,7 @@ def length_table(points: int = 4001) -> NDArray[np.float64]:
 
     shape, power, scale, cohort = 13.65, 0.64, 25.9, 1.08
     rank = (np.arange(points) + 0.5) / points
-    return np.round(scale * gammaincinv(shape, rank) ** (1 / power) * cohort, 3)
+    return np.asarray(np.round(scale * gammaincinv(shape, rank) ** (1 / power) * cohort, 3))
 
 
 def uniforms(rng: np.random.Generator) -> Iterator[float]:
@@ -70,7 +70,7 @@ class Hospital:
         self._blueprint = blueprint
         self._concepts: dict[int, Concept] = {}
         self._common = [self._concept(position) for position in range(TOP)]
-        self._zipf = phrases.zipf_cdf()
+        self._zipf = vocabulary.zipf_cdf()
 
     def _concept(self, position: int) -> Concept:
         found = self._concepts.get(position)
@@ -141,10 +141,11 @@ class Hospital:
         )  # fmt: skip
 
     def _admission(
-        self, person: patients.Patient, visit: patients.Visit, admission: Admission, sequence: int, before: Carried | None,
+        self, person: patients.Patient, visit: patients.Visit, admission: Admission, sequence: int,
+        before: Carried | None,
         rng: np.random.Generator, uniform: patients.Uniform, rows: Rows,
     ) -> Carried:  # fmt: skip
-        params, tables = self._blueprint.params, rows.tables
+        tables = rows.tables
         done = procedures.of_ward(WARDS[admission.ward], uniform)
         codes = self._codes(admission, visit.icd_version)
         written = self._note(person, visit, admission, done, before, rng, uniform)
@@ -156,8 +157,10 @@ class Hospital:
             (note_id, subject, hadm, "DS", sequence, chart, None if uniform() < 0.015 else store, written.text)
         )
         tables["admissions"].append(
-            (subject, hadm, visit.admitted, visit.discharged, visit.discharged if visit.died else None, visit.admission_type, visit.provider,
-             visit.admission_location, visit.discharge_location, visit.insurance, person.language, person.marital_status, person.race,
+            (subject, hadm, visit.admitted, visit.discharged, visit.discharged if visit.died else None,
+                visit.admission_type, visit.provider,
+             visit.admission_location, visit.discharge_location, visit.insurance, person.language,
+             person.marital_status, person.race,
              visit.registered, visit.left_emergency, int(visit.died))
         )  # fmt: skip
         tables["diagnoses_icd"].extend(
@@ -177,7 +180,7 @@ class Hospital:
         return written.carried
 
     def _codes(self, admission: Admission, version: int) -> dict[int, str]:
-        """Code written for each diagnosis, by catalogue position, in order. Stock ICD-9 codes say nothing of a diagnosis."""
+        """Code written for each diagnosis, by catalogue position, in order."""
         codes = self._blueprint.codes
         if version == 10:
             return {position: codes[position] for position in admission.diagnoses}
@@ -186,14 +189,14 @@ class Hospital:
     def _note(
         self, person: patients.Patient, visit: patients.Visit, admission: Admission, done: list[procedures.Procedure],
         before: Carried | None, rng: np.random.Generator, uniform: patients.Uniform,
-    ) -> Any:  # fmt: skip
+    ) -> Written:  # fmt: skip
         blueprint, params = self._blueprint, self._blueprint.params
         codes = blueprint.codes
         coded = frozenset(admission.diagnoses)
         if visit.icd_version == 9:  # a stock code does not say what the diagnosis was
             coded = frozenset(position for position in coded if icd9.is_mapped(codes[position]))
         words = [
-            phrases.word(rank)
+            vocabulary.word(rank)
             for rank in np.searchsorted(self._zipf, rng.random(int(rng.poisson(params.rare_words)))).tolist()
         ]
         voice = phrases.Voice(uniform, person.sex, words, 0.3)
@@ -204,7 +207,8 @@ class Hospital:
         index = {codes[position]: position for position in coded}
         laboratory = Laboratory(uniform, frozenset(index), lambda code, text: planner.mark(index[code], "lab", text))
         stay = Stay(
-            person.sex, self._ward(admission.ward, uniform), visit.died, visit.discharge_location in ("HOME", "HOME HEALTH CARE", ""),
+            person.sex, self._ward(admission.ward, uniform), visit.died,
+            visit.discharge_location in ("HOME", "HOME HEALTH CARE", ""),
             tuple(procedure.name for procedure in done), self._length(admission.size, rng),
         )  # fmt: skip
         copied = before if before is not None and uniform() < params.copied_forward else None
@@ -237,8 +241,10 @@ class Hospital:
         ):
             entry = visit.hadm_id % 997 + order
             into.append(
-                (subject, visit.hadm_id, 10_000_000 + (visit.hadm_id * 31 + order * 7919) % 89_999_999, f"{subject}-{entry}", entry, prescriber,
-                 start, stop, "MAIN", product.name, product.formulary, product.gsn, product.ndc, product.strength, None, product.dose,
+                (subject, visit.hadm_id, 10_000_000 + (visit.hadm_id * 31 + order * 7919) % 89_999_999,
+                    f"{subject}-{entry}", entry, prescriber,
+                 start, stop, "MAIN", product.name, product.formulary, product.gsn, product.ndc, product.strength,
+                 None, product.dose,
                  product.unit, "1", product.form, product.per_day, product.route)
             )  # fmt: skip
 

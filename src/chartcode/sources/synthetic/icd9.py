@@ -1,15 +1,15 @@
 """Admissions from before October 2015: the same patients, coded in ICD-9-CM.
 
-icd9.csv maps the commonest ICD-10-CM codes to what coders wrote before; rows without an ICD-10-CM code are the stock from
-which any other diagnosis is dealt, by the hash of its code. Leading zeros are part of a code (0389, 00845).
+icd9.csv maps the commonest ICD-10-CM codes to what coders wrote before; rows without an ICD-10-CM code are the stock
+from which any other diagnosis is dealt, by the hash of its code. Leading zeros are part of a code (0389, 00845).
 """
 
 from __future__ import annotations
 
-import csv
 import zlib
 from functools import lru_cache
-from importlib.resources import files
+
+from chartcode.sources.synthetic import resources
 
 
 @lru_cache(maxsize=1)
@@ -17,13 +17,12 @@ def _tables() -> tuple[dict[str, str], tuple[str, ...], dict[str, str]]:
     mapped: dict[str, str] = {}
     stock: list[str] = []
     titles: dict[str, str] = {}
-    with files("chartcode.sources.synthetic").joinpath("icd9.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            titles[row["icd9_code"]] = row["long_title"]
-            if row["icd10_code"]:
-                mapped[row["icd10_code"]] = row["icd9_code"]
-            else:
-                stock.append(row["icd9_code"])
+    for row in resources.rows("icd9.csv"):
+        titles[row["icd9_code"]] = row["long_title"]
+        if row["icd10_code"]:
+            mapped[row["icd10_code"]] = row["icd9_code"]
+        else:
+            stock.append(row["icd9_code"])
     return mapped, tuple(stock), titles
 
 

@@ -11,16 +11,15 @@ heart failure.
 
 from __future__ import annotations
 
-import csv
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chartcode.sources.synthetic import copula as common
+from chartcode.sources.synthetic import resources
 from chartcode.sources.synthetic.codes import CHILDBEARING, STRATA, TOP, WARDS, Catalogue, catalogue
 
 Array = NDArray[np.float64]
@@ -64,6 +63,7 @@ _SINGLE = (
     "D63",
     "I63",
 )
+_NO_REASON = ("B95", "B96", "B97", "R", "V", "W", "X", "Y", "Z")  # never the reason for a stay, if there is another
 _DIABETES = ("E08", "E09", "E10", "E11", "E13")  # not beside E119, diabetes without complications
 _AGES = (
     (0.0, 18.0),
@@ -103,6 +103,7 @@ class LabelModel:
     allowed: NDArray[np.bool_]  # (strata, C)
     kidney: tuple[NDArray[np.int64], Array]
     heart: tuple[NDArray[np.int64], Array]
+    reason: NDArray[np.bool_]  # (C,) may be the principal diagnosis
     category: NDArray[np.int8]  # (C,) index into _SINGLE, -1 for none, -2 for diabetes
     position: dict[str, int]  # of the codes that rules name
 
@@ -127,7 +128,7 @@ def total_distribution() -> Array:
     folded: Array = np.array(mass[: MAX_CODES + 1])
     folded[MAX_CODES] += mass[MAX_CODES + 1 :].sum()
     folded[0] = 0.0
-    return folded / folded.sum()
+    return np.asarray(folded / folded.sum())
 
 
 def _needs_kidney(present: NDArray[np.bool_], at: dict[str, int]) -> NDArray[np.bool_]:
@@ -148,8 +149,7 @@ def model() -> LabelModel:
     """Fit the model to the published statistics; some five seconds, the catalogue included. Parent process only."""
     known = catalogue()
     index = known.index
-    with files("chartcode.sources.synthetic").joinpath("codes.csv").open(encoding="utf-8", newline="") as file:
-        course = tuple(row["course"] for row in csv.DictReader(file))[:TOP]
+    course = tuple(row["course"] for row in resources.rows("codes.csv"))[:TOP]
     copula, present, sex, age_normal = common.fit(known, course)
     at = {code: index[code] for code in known.codes[:TOP]}
     required = _needs_kidney(present, at).astype(np.int64) + _needs_heart(present, at)
@@ -183,7 +183,8 @@ def model() -> LabelModel:
     tail, chronic_share = _tail_tables(wanted, known, logits, pull, present, stratum, rare, rng)
     return LabelModel(
         copula, count_cdf, total_cdf, logits, pull, tail, chronic_share, known.chronic, known.allowed,
-        _choice(KIDNEY_STAGES, index), _choice(HEART_FAILURES, index), _categories(known.codes), at,
+        _choice(KIDNEY_STAGES, index), _choice(HEART_FAILURES, index), np.array([not code.startswith(_NO_REASON) for code in known.codes]),
+        _categories(known.codes), at,
     )  # fmt: skip
 
 
@@ -210,7 +211,7 @@ def _ward_pull(known: Catalogue) -> Array:
 
 
 def _gumbel(shape: tuple[int, int], rng: np.random.Generator) -> Array:
-    return -np.log(-np.log(rng.random(shape)))
+    return np.asarray(-np.log(-np.log(rng.random(shape))))
 
 
 def _fit_wards(
@@ -352,15 +353,13 @@ class History:
         for code, stays in zip(before, rng.random(len(before)) < _CARRY, strict=True):
             if code >= TOP and stays and len(dealt) < chronic and model.chronic[code] and model.allowed[stratum, code]:
                 take(code)
-        for course, wanted in ((1, chronic - len(dealt)), (0, count - chronic)):
+        for course, upto in ((1, chronic), (0, count)):
             codes, cumulative = model.tail[stratum, ward, course]
-            if not len(codes):
-                continue
             attempts = 0
-            while wanted > 0 and attempts < 60:
-                for uniform in rng.random(wanted + 2).tolist():
-                    if wanted > 0 and take(int(codes[min(bisect_right(cumulative, uniform), len(codes) - 1)])):
-                        wanted -= 1
+            while len(codes) and len(dealt) < upto and attempts < 60:
+                for uniform in rng.random(upto - len(dealt) + 2).tolist():
+                    if len(dealt) < upto:
+                        take(int(codes[min(bisect_right(cumulative, uniform), len(codes) - 1)]))
                 attempts += 1
         return dealt
 
@@ -368,7 +367,8 @@ class History:
         """Principal diagnosis first: an acute one if there is any; the others as they come."""
         model, rng = self._model, self._rng
         every = codes + rare
-        acute = [code for code in every if not model.chronic[code]] or every
+        reasons = [code for code in every if model.reason[code]] or every
+        acute = [code for code in reasons if not model.chronic[code]] or reasons
         principal = acute[int(rng.random() * len(acute))]
         others = [code for code in every if code != principal]
         order = rng.permutation(len(others)).tolist()

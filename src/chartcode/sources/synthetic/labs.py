@@ -28,26 +28,34 @@ class Analyte:
 
 PANELS: dict[str, tuple[Analyte, ...]] = {
     "cbc": (
-        Analyte("WBC", 7.8, 2.3, 1, 4.0, 11.0), Analyte("RBC", 4.0, 0.5, 2, 3.8, 6.1), Analyte("Hgb", 12.2, 1.6, 1, 10.6, 17.5),
-        Analyte("Hct", 37.0, 4.5, 1, 33.0, 51.0), Analyte("MCV", 91.0, 5.0, 0, 82.0, 98.0), Analyte("MCH", 29.8, 2.0, 1, 26.0, 32.5),
-        Analyte("MCHC", 32.8, 1.0, 1, 31.0, 37.0), Analyte("RDW", 14.0, 1.3, 1, 10.5, 16.0), Analyte("Plt Ct", 225.0, 60.0, 0, 145.0, 400.0),
+        Analyte("WBC", 7.8, 2.3, 1, 4.0, 11.0), Analyte("RBC", 4.0, 0.5, 2, 3.8, 6.1),
+        Analyte("Hgb", 12.2, 1.6, 1, 10.6, 17.5),
+        Analyte("Hct", 37.0, 4.5, 1, 33.0, 51.0), Analyte("MCV", 91.0, 5.0, 0, 82.0, 98.0),
+        Analyte("MCH", 29.8, 2.0, 1, 26.0, 32.5),
+        Analyte("MCHC", 32.8, 1.0, 1, 31.0, 37.0), Analyte("RDW", 14.0, 1.3, 1, 10.5, 16.0),
+        Analyte("Plt Ct", 225.0, 60.0, 0, 145.0, 400.0),
     ),
     "chem": (
-        Analyte("Glucose", 112.0, 20.0, 0, 70.0, 150.0), Analyte("UreaN", 17.0, 6.0, 0, 6.0, 26.0), Analyte("Creat", 0.9, 0.2, 1, 0.4, 1.3),
-        Analyte("Na", 139.0, 2.6, 0, 133.0, 147.0), Analyte("K", 4.2, 0.4, 1, 3.3, 5.2), Analyte("Cl", 102.0, 3.5, 0, 94.0, 109.0),
+        Analyte("Glucose", 112.0, 20.0, 0, 70.0, 150.0), Analyte("UreaN", 17.0, 6.0, 0, 6.0, 26.0),
+        Analyte("Creat", 0.9, 0.2, 1, 0.4, 1.3),
+        Analyte("Na", 139.0, 2.6, 0, 133.0, 147.0), Analyte("K", 4.2, 0.4, 1, 3.3, 5.2),
+        Analyte("Cl", 102.0, 3.5, 0, 94.0, 109.0),
         Analyte("HCO3", 25.0, 2.4, 0, 21.0, 32.0), Analyte("AnGap", 14.0, 2.4, 0, 8.0, 20.0),
     ),
     "lft": (
-        Analyte("ALT", 24.0, 9.0, 0, 0.0, 45.0), Analyte("AST", 27.0, 9.0, 0, 0.0, 48.0), Analyte("AlkPhos", 82.0, 22.0, 0, 30.0, 130.0),
+        Analyte("ALT", 24.0, 9.0, 0, 0.0, 45.0), Analyte("AST", 27.0, 9.0, 0, 0.0, 48.0),
+        Analyte("AlkPhos", 82.0, 22.0, 0, 30.0, 130.0),
         Analyte("TotBili", 0.6, 0.25, 1, 0.0, 1.5),
     ),
     "electrolytes": (
-        Analyte("Calcium", 8.9, 0.5, 1, 8.0, 10.5), Analyte("Phos", 3.5, 0.7, 1, 2.3, 5.0), Analyte("Mg", 2.0, 0.25, 1, 1.5, 2.6),
+        Analyte("Calcium", 8.9, 0.5, 1, 8.0, 10.5), Analyte("Phos", 3.5, 0.7, 1, 2.3, 5.0),
+        Analyte("Mg", 2.0, 0.25, 1, 1.5, 2.6),
     ),
     "coag": (Analyte("PTT", 31.0, 4.0, 1, 24.0, 38.0), Analyte("INR", 1.1, 0.12, 1, 0.8, 1.4)),
     "cardiac": (Analyte("cTropnT", 0.01, 0.006, 2, 0.0, 0.02), Analyte("proBNP", 600.0, 420.0, 0, 0.0, 2000.0)),
     "gas": (
-        Analyte("pO2", 88.0, 14.0, 0, 75.0, 120.0), Analyte("pCO2", 40.0, 5.0, 0, 33.0, 48.0), Analyte("pH", 7.40, 0.04, 2, 7.33, 7.46),
+        Analyte("pO2", 88.0, 14.0, 0, 75.0, 120.0), Analyte("pCO2", 40.0, 5.0, 0, 33.0, 48.0),
+        Analyte("pH", 7.40, 0.04, 2, 7.33, 7.46),
         Analyte("Lactate", 1.4, 0.5, 1, 0.0, 2.2),
     ),
     "diabetes": (Analyte("%HbA1c", 5.7, 0.5, 1, 0.0, 6.4),),
@@ -85,7 +93,8 @@ _SHIFTS: dict[str, tuple[tuple[str, float], ...]] = {
 
 # How often a panel is printed without a reason, and the codes that give one.
 _RARE_PANELS: dict[str, tuple[float, tuple[str, ...]]] = {
-    "lft": (0.45, ()), "electrolytes": (0.7, ()), "coag": (0.35, ("Z7901",)), "cardiac": (0.2, ("I2510", "I110", "I130", "I214")),
+    "lft": (0.45, ()), "electrolytes": (0.7, ()), "coag": (0.35, ("Z7901",)),
+    "cardiac": (0.2, ("I2510", "I110", "I130", "I214")),
     "gas": (0.15, ("E872", "J9601", "A419")), "diabetes": (0.12, ("E119", "E1122")), "thyroid": (0.1, ("E039",)),
     "lipids": (0.06, ("E785",)), "iron": (0.1, ("D649", "D509")), "uric": (0.02, ("M109",)),
 }  # fmt: skip

@@ -26,7 +26,9 @@ def capital(text: str) -> str:
 
 def wrap(text: str, width: int) -> str:
     """Hard-wrapped prose; as in MIMIC-IV a broken line keeps its trailing blank."""
-    lines, line, length = [], [], 0
+    lines: list[str] = []
+    line: list[str] = []
+    length = 0
     for word in text.split():
         size = len(word)
         if length and length + size > width:

@@ -6,21 +6,23 @@ cleaned of coding language, and by the shorter title that is left when its quali
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
+
+from chartcode.sources.synthetic import resources
 
 Forms = tuple[str, ...]
 
 _CODING_LANGUAGE = re.compile(
-    r", (?:unspecified|initial encounter|not elsewhere classified|so stated|uncomplicated)\b.*| \((?:primary|adult\)? ?\(?pediatric|current)\)"
+    r", (?:unspecified|initial encounter|not elsewhere classified|so stated|uncomplicated)\b.*"
+    r"| \((?:primary|adult\)? ?\(?pediatric|current)\)"
     r"| not elsewhere classified|, site not specified| \[[^\]]*\]|, unspecified organism"
 )
 _UNSPECIFIED = re.compile(
-    r"\b(?:unspecified (?:part|site|body|type|nature|degree) of |other and unspecified |other specified |unspecified |other )",
+    r"\b(?:unspecified (?:part|site|body|type|nature|degree) of |other and unspecified |other specified "
+    r"|unspecified |other )",
     re.I,
 )
 _QUALIFIERS = re.compile(
@@ -63,9 +65,8 @@ def titles_of(long_title: str) -> Forms:
 @lru_cache(maxsize=1)
 def _written() -> dict[str, dict[str, Forms]]:
     found: dict[str, dict[str, Forms]] = {}
-    with files("chartcode.sources.synthetic").joinpath("lexicon.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            found.setdefault(row["icd_code"], {})[row["kind"]] = tuple(row["forms"].split("|"))
+    for row in resources.rows("lexicon.csv"):
+        found.setdefault(row["icd_code"], {})[row["kind"]] = tuple(row["forms"].split("|"))
     return found
 
 

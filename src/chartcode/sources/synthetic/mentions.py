@@ -1,4 +1,4 @@
-"""What a note will say about each condition, before it says it: affirmed, stray, negated, of the family, ruled out, past.
+"""What a note will say about each condition: affirmed, stray, negated, of the family, ruled out, past.
 
 A plan holds the words of every mention, fenced as evidence where they affirm a condition that is coded. Noise of the
 pen happens here: misspellings, shared and ambiguous forms, words that de-identification masked by mistake.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chartcode.sources.synthetic.layout import MAX_FENCES, fence
 from chartcode.sources.synthetic.lexicon import Concept, kind_of_shared
@@ -22,10 +23,13 @@ _RARE_STATED = 0.78  # share of rare coded diagnoses that the note states
 
 # Abbreviations with another meaning than the diagnosis: (phrase, condition it does not mean).
 AMBIGUOUS = (
-    "PE: unremarkable apart from above", "MS intact", "AF, vital signs stable", "heparin gtt per protocol, HD #3", "AC meals and HS",
+    "PE: unremarkable apart from above", "MS intact", "AF, vital signs stable", "heparin gtt per protocol, HD #3",
+    "AC meals and HS",
     "CP free overnight", "HL flushed", "RA sat 96%", "PT/OT evaluated", "MR x1 if needed", "PD removed", "AS tolerated",
-    "CAD of the breast study reviewed by radiology", "DM elixir as needed for cough", "CAP q12h", "HTN clinic referral declined",
-    "per OSA anesthesia screening score", "TIA clinic number given", "MDD consult not needed", "PNA vaccine declined", "UTI precautions sheet",
+    "CAD of the breast study reviewed by radiology", "DM elixir as needed for cough", "CAP q12h",
+    "HTN clinic referral declined",
+    "per OSA anesthesia screening score", "TIA clinic number given", "MDD consult not needed", "PNA vaccine declined",
+    "UTI precautions sheet",
 )  # fmt: skip
 
 
@@ -50,7 +54,12 @@ class Planner:
     """Plans the mentions of one note."""
 
     def __init__(
-        self, params: SyntheticParams, rates: Rates, concepts: Sequence[Concept], chronic: Sequence[bool], voice: Voice
+        self,
+        params: SyntheticParams,
+        rates: Rates,
+        concepts: Sequence[Concept],
+        chronic: NDArray[np.bool_],
+        voice: Voice,
     ) -> None:
         self._params, self._rates, self._concepts, self._chronic, self._voice = params, rates, concepts, chronic, voice
         self.plan = Plan()
@@ -93,7 +102,7 @@ class Planner:
         self._cues(present, rng)
         return plan
 
-    def _cues(self, present: np.ndarray, rng: np.random.Generator) -> None:  # type: ignore[type-arg]
+    def _cues(self, present: NDArray[np.bool_], rng: np.random.Generator) -> None:
         """Drugs and implying phrases, each on its own: common with the condition, rare without it."""
         widest = max(len(concept.cues) for concept in self._concepts)
         chance = np.where(present, self._rates.cue_coded, self._rates.cue_uncoded)

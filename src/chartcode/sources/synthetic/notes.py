@@ -1,6 +1,7 @@
 """A discharge summary: MIMIC-IV's sections in MIMIC-IV's order, filled from a plan of mentions up to a wanted length.
 
-What must be said is placed first; sentences, panels and findings then fill each section in proportion until the note has
+What must be said is placed first; sentences,
+panels and findings then fill each section in proportion until the note has
 the length drawn for it (whitespace tokens, from the published generalised gamma).
 """
 
@@ -18,17 +19,27 @@ from chartcode.sources.synthetic.prescriptions import instruction
 BREAK = "\n \n"
 _FILL = {"hpi": 0.13, "exam": 0.19, "results": 0.34, "course": 0.2, "issue": 0.04, "instructions": 0.10}
 _TOLD = ("hpi", "instructions")
-_ALLERGIES = ("No Known Allergies / Adverse Drug Reactions", "Penicillins", "Sulfa (Sulfonamide Antibiotics)", "Codeine", "lisinopril",
-              "Percocet / Bactrim", "Iodinated Contrast Media - IV Dye", "morphine", "latex", "Shellfish Derived", "aspirin",
+_ALLERGIES = ("No Known Allergies / Adverse Drug Reactions", "Penicillins", "Sulfa (Sulfonamide Antibiotics)",
+    "Codeine", "lisinopril",
+              "Percocet / Bactrim", "Iodinated Contrast Media - IV Dye", "morphine", "latex", "Shellfish Derived",
+              "aspirin",
               "Patient recorded as having No Known Allergies to Drugs")  # fmt: skip
 _EXAM_ORDER = {
     label: place
     for place, labels in enumerate((
-        ("VS", "Vitals"), ("Wt", "I/O"), ("GENERAL", "General"), ("HEENT",), ("NECK",), ("CARDIAC", "CV"), ("LUNG", "LUNGS"), ("ABDOMEN", "ABD"),
-        ("GU", "RECTAL"), ("BACK", "MSK"), ("EXTREMITIES", "EXT"), ("PULSES",), ("NEURO",), ("PSYCH",), ("SKIN",), ("ACCESS", "Wound"),
+        ("VS", "Vitals"), ("Wt", "I/O"), ("GENERAL", "General"), ("HEENT",), ("NECK",), ("CARDIAC", "CV"),
+        ("LUNG", "LUNGS"), ("ABDOMEN", "ABD"),
+        ("GU", "RECTAL"), ("BACK", "MSK"), ("EXTREMITIES", "EXT"), ("PULSES",), ("NEURO",), ("PSYCH",), ("SKIN",),
+        ("ACCESS", "Wound"),
     ))
     for label in labels
 }  # fmt: skip
+_MAN = (f"{MASK} year old man", f"{MASK} yo M", f"Mr. {MASK} is a {MASK} year old male")
+_WOMAN = (f"{MASK} year old woman", f"{MASK} yo F", f"Ms. {MASK} is a {MASK} year old female")
+_HISTORY_OF = ("a history of", "PMH of", "h/o", "past medical history significant for")
+_MENTAL = ("Clear and coherent", "Clear and coherent", "Confused - sometimes")
+_CONSCIOUS = ("Alert and interactive", "Alert and interactive", "Lethargic but arousable")
+_ACTIVE = ("Ambulatory - Independent", "Ambulatory - requires assistance or aid (walker or cane)", "Bedbound")
 _RELATIVES = ("Mother", "Father", "Sister", "Brother", "Maternal grandmother", "Paternal uncle", "Son", "Aunt")
 _PLANS = (
     "was stable during admission and home regimen was continued", "managed conservatively with close monitoring",
@@ -37,8 +48,10 @@ _PLANS = (
     "was treated as above with good effect", "likely multifactorial, trended daily", "remained at baseline",
 )  # fmt: skip
 _REFUTED = (
-    "Initially there was concern for {x} but this was ruled out.", "Workup for {x} was negative.", "Low suspicion for {x} given exam.",
-    "There was no evidence of {x} on imaging.", "{x} was considered but felt to be unlikely.", "Ruled out for {x} with serial testing.",
+    "Initially there was concern for {x} but this was ruled out.", "Workup for {x} was negative.",
+    "Low suspicion for {x} given exam.",
+    "There was no evidence of {x} on imaging.", "{x} was considered but felt to be unlikely.",
+    "Ruled out for {x} with serial testing.",
 )  # fmt: skip
 _ASIDES = ("Of note, {x}.", "Per chart, {x}.", "As before, {x}.", "In addition, {x}.", "Overnight, {x}.")
 _DENIED = ("Denies {x}.", "No history of {x}.", "Patient denies any {x}.", "Negative for {x}.", "Without {x}.")
@@ -150,7 +163,7 @@ class Note:
         issues = self._fill("issue", room * _FILL["issue"], typo)
         results = self._results(panels, findings, room * _FILL["results"], typo)
         course += self._fill("course", room * _FILL["course"], typo)
-        head = self._head(diagnoses)
+        head = self._head()
         tail_dx = "\n".join(diagnoses)
         body = BREAK.join(
             [
@@ -233,13 +246,8 @@ class Note:
 
     def _opening(self, lead: list[str]) -> str:
         voice, sex = self._voice, self._stay.sex
-        who = voice.pick((f"{MASK} year old {'man' if sex == 0 else 'woman'}", f"{MASK} yo {'M' if sex == 0 else 'F'}",
-                          f"{'Mr.' if sex == 0 else 'Ms.'} {MASK} is a {MASK} year old {'male' if sex == 0 else 'female'}"))  # fmt: skip
-        past = (
-            f" with {voice.pick(('a history of', 'PMH of', 'h/o', 'past medical history significant for'))} {', '.join(lead)}"
-            if lead
-            else ""
-        )
+        who = voice.pick(_MAN if sex == 0 else _WOMAN)
+        past = f" with {voice.pick(_HISTORY_OF)} {', '.join(lead)}" if lead else ""
         return f"{who}{past} who presents with {voice.pick(phrases.SYMPTOMS)}."
 
     def _fill(self, section: str, tokens: float, typo: float) -> list[str]:
@@ -339,7 +347,7 @@ class Note:
         home = "The Preadmission Medication list is accurate and complete.\n" + listed(known) if known else "None"
         return home, listed(given) if given else "None"
 
-    def _head(self, diagnoses: list[str]) -> str:
+    def _head(self) -> str:
         voice, stay = self._voice, self._stay
         complaint = voice.pick(phrases.SYMPTOMS)
         complaint = complaint[:1].upper() + complaint[1:]
@@ -370,7 +378,6 @@ class Note:
         if self._stay.died:
             return "Discharge Condition:\nExpired"
         return (
-            f"Discharge Condition:\nMental Status: {voice.pick(('Clear and coherent', 'Confused - sometimes', 'Clear and coherent'))}.\n"
-            f"Level of Consciousness: {voice.pick(('Alert and interactive', 'Alert and interactive', 'Lethargic but arousable'))}.\n"
-            f"Activity Status: {voice.pick(('Ambulatory - Independent', 'Ambulatory - requires assistance or aid (walker or cane)', 'Bedbound'))}."
+            f"Discharge Condition:\nMental Status: {voice.pick(_MENTAL)}.\n"
+            f"Level of Consciousness: {voice.pick(_CONSCIOUS)}.\nActivity Status: {voice.pick(_ACTIVE)}."
         )

@@ -1,68 +1,40 @@
 """The sentences clinicians write around the diagnoses: complaints, findings, reports, courses and advice.
 
-phrases.txt holds `section|sentence` with slots in braces. `{w}` is a rare word of anatomy, imaging or pathology built from
-morphemes: their use follows Zipf's law over some 370,000 words, which makes the vocabulary grow with the number of notes
-as it does in real ones.
+phrases.txt holds `section|sentence` with slots in braces; `{w}` is a rare word (vocabulary.py).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
-import numpy as np
-from numpy.typing import NDArray
-
+from chartcode.sources.synthetic import resources
 from chartcode.sources.synthetic.prescriptions import instruction
 
 Uniform = Callable[[], float]
 Slot = Callable[["Voice"], str]
 
-_PREFIXES = (
-    "", "peri", "intra", "retro", "sub", "supra", "infra", "para", "endo", "epi", "hypo", "hyper", "trans", "extra", "post",
-    "pre", "inter", "juxta", "meso", "ante", "hemi", "micro", "macro", "multi", "pseudo", "poly", "neo", "iso", "circum", "ultra",
-    "bi", "tri", "semi", "non", "meta", "ecto",
-)  # fmt: skip
-_ROOTS = (
-    "hepat", "splen", "nephr", "ren", "gastr", "enter", "col", "rect", "duoden", "jejun", "ile", "pancreat", "chol", "cyst",
-    "ureter", "urethr", "prostat", "orchi", "hyster", "salping", "oophor", "mamm", "pulmon", "pneum", "bronch", "trache", "laryng",
-    "pharyng", "rhin", "sinus", "ot", "tympan", "ocul", "ophthalm", "retin", "cerebr", "cerebell", "encephal", "mening", "myel",
-    "neur", "radicul", "spondyl", "vertebr", "cost", "stern", "clavicul", "scapul", "humer", "uln", "carp", "phalang", "ischi",
-    "acetabul", "femor", "tibi", "fibul", "tars", "arthr", "burs", "tend", "myo", "fasci", "derm", "cut", "lip", "aden", "lymph",
-    "thym", "thyr", "parathyr", "adren", "pituit", "card", "pericard", "valvul", "aort", "arteri", "ven", "phleb", "angi", "vascul",
-    "hem", "thromb", "fibr", "scler", "calc", "necr", "granul", "cyt", "kerat", "melan", "chondr", "oste", "odont", "gloss", "stomat",
-    "gingiv", "esophag", "periton", "oment", "mesenter", "inguin", "umbilic", "perine", "cervic", "lumb", "sacr", "coccyg", "thorac",
-    "brachi", "axill", "cubit", "poplit", "sural", "plant", "palm", "digit", "carotid", "jugul", "subclavi", "innomin", "celi",
-    "porto", "caval", "biliar", "ampull", "pylor", "cardi", "fund", "antr", "cec", "sigmoid", "hilar", "apic", "basil", "lobul",
-    "segment", "lamin", "pleur", "mediastin", "diaphragm", "crur", "glomerul", "tubul", "papill", "calyc", "trabecul", "cortic",
-    "medull", "ventricul", "atri", "sept", "auricul", "conjunctiv", "corne", "scleros", "uve", "choroid", "macul", "foveal",
-)  # fmt: skip
-_SUFFIXES = (
-    "al", "ic", "ar", "ous", "itic", "osal", "oid", "ary", "ian", "ine", "ial", "ular", "ogenic", "opathic", "otic", "oform",
-    "atous", "ation", "itis", "osis", "oma", "opathy", "omegaly", "ectasia", "ostomy", "otomy", "oplasty", "orrhaphy", "ography",
-    "oscopy", "ocele", "olysis", "otrophic", "odynia", "algia", "ostatic", "oplastic", "ovascular", "opexy", "olithic", "ogram",
-    "odesis", "emic", "edema", "uric", "atic", "ulose", "iform", "oidal", "icular", "aceous", "ectomy", "ometry", "olytic", "ometric",
-    "otripsy", "orrhagic", "oid-like", "able", "ward",
-)  # fmt: skip
-WORDS = len(_PREFIXES) * len(_ROOTS) * len(_SUFFIXES)
-_STRIDE = 100_003  # coprime to WORDS: neighbours in rank share no morphemes
-_ZIPF, _SHIFT = 1.02, 30.0
-
 SYMPTOMS = (
-    "abdominal pain", "nausea", "vomiting", "chest pain", "shortness of breath", "fever", "chills", "headache", "dizziness",
-    "lightheadedness", "palpitations", "cough", "fatigue", "weakness", "leg swelling", "back pain", "diarrhea", "dysuria", "weight loss",
-    "night sweats", "confusion", "falls", "rash", "poor oral intake", "melena", "hematochezia", "hematuria", "numbness", "visual changes",
-    "sore throat", "joint pain", "wheezing", "orthopnea", "flank pain", "malaise", "blurry vision", "dyspnea on exertion", "syncope",
-    "congestion", "difficulty swallowing", "neck stiffness", "bleeding", "drainage", "swelling", "tingling", "gait instability",
+    "abdominal pain", "nausea", "vomiting", "chest pain", "shortness of breath", "fever", "chills", "headache",
+    "dizziness",
+    "lightheadedness", "palpitations", "cough", "fatigue", "weakness", "leg swelling", "back pain", "diarrhea",
+    "dysuria", "weight loss",
+    "night sweats", "confusion", "falls", "rash", "poor oral intake", "melena", "hematochezia", "hematuria",
+    "numbness", "visual changes",
+    "sore throat", "joint pain", "wheezing", "orthopnea", "flank pain", "malaise", "blurry vision",
+    "dyspnea on exertion", "syncope",
+    "congestion", "difficulty swallowing", "neck stiffness", "bleeding", "drainage", "swelling", "tingling",
+    "gait instability",
 )  # fmt: skip
 SITES = (
-    "abdomen", "chest", "pelvis", "liver", "spleen", "bladder", "colon", "neck", "head", "gallbladder", "pancreas", "thyroid", "lungs",
-    "kidneys", "heart", "small bowel", "rectum", "adrenal glands", "spine", "sinuses", "aorta", "stomach", "brain", "biliary tree",
+    "abdomen", "chest", "pelvis", "liver", "spleen", "bladder", "colon", "neck", "head", "gallbladder", "pancreas",
+    "thyroid", "lungs",
+    "kidneys", "heart", "small bowel", "rectum", "adrenal glands", "spine", "sinuses", "aorta", "stomach", "brain",
+    "biliary tree",
 )  # fmt: skip
-LIMBS = ("hip", "knee", "shoulder", "ankle", "wrist", "groin", "flank", "foot", "lower extremity", "thigh", "calf", "forearm", "hand",
+LIMBS = ("hip", "knee", "shoulder", "ankle", "wrist", "groin", "flank", "foot", "lower extremity", "thigh", "calf",
+    "forearm", "hand",
          "arm", "leg", "elbow", "heel", "great toe", "buttock", "breast", "chest wall", "upper extremity")  # fmt: skip
 _LOBES = (
     "lower lobe",
@@ -112,23 +84,34 @@ _GUT = (
 _LEVELS = ("ankles", "mid shins", "knees", "thighs", "sacrum")
 _TESTS = ("CT scan", "MRI", "chest x-ray", "ultrasound", "heart ultrasound", "nuclear scan", "camera test")
 STUDIES = (
-    "CT", "CTA", "MRI", "ultrasound", "CXR", "KUB", "TTE", "TEE", "EGD", "colonoscopy", "PET", "X-ray", "MRCP", "ERCP", "EEG", "LENIs",
+    "CT", "CTA", "MRI", "ultrasound", "CXR", "KUB", "TTE", "TEE", "EGD", "colonoscopy", "PET", "X-ray", "MRCP", "ERCP",
+    "EEG", "LENIs",
     "RUQ ultrasound", "CT A/P", "HIDA", "nuclear stress", "PFTs", "EMG", "renal ultrasound", "bronchoscopy",
 )  # fmt: skip
 SERVICES = (
-    "Cardiology", "Nephrology", "Neurology", "General surgery", "Infectious disease", "Gastroenterology", "Hematology", "Oncology",
-    "Psychiatry", "Orthopedics", "Urology", "Vascular surgery", "Pulmonary", "Endocrine", "Rheumatology", "Social work", "Geriatrics",
+    "Cardiology", "Nephrology", "Neurology", "General surgery", "Infectious disease", "Gastroenterology", "Hematology",
+    "Oncology",
+    "Psychiatry", "Orthopedics", "Urology", "Vascular surgery", "Pulmonary", "Endocrine", "Rheumatology",
+    "Social work", "Geriatrics",
     "Dermatology", "Speech and swallow", "Toxicology", "Podiatry",
 )  # fmt: skip
 DRUGS = (
-    "acetaminophen", "ondansetron", "heparin sc", "docusate", "senna", "ibuprofen", "hydromorphone", "morphine", "oxycodone",
-    "multivitamin", "cephalexin", "cefazolin", "metronidazole", "amoxicillin", "prednisone", "methylprednisolone", "lidocaine patch",
-    "guaifenesin", "diphenhydramine", "simethicone", "magnesium oxide", "calcium carbonate", "vitamin d", "fish oil", "meclizine",
-    "prochlorperazine", "valacyclovir", "fluconazole", "acyclovir", "dexamethasone", "ketorolac", "baclofen", "cyclobenzaprine",
-    "topiramate", "lamotrigine", "levetiracetam", "risperidone", "olanzapine", "haloperidol", "aripiprazole", "oxybutynin",
-    "estradiol", "latanoprost", "artificial tears", "clindamycin", "doxycycline", "meropenem", "linezolid", "daptomycin",
-    "filgrastim", "epoetin", "ursodiol", "mesalamine", "tacrolimus", "mycophenolate", "azathioprine", "cyclosporine", "bactrim",
-    "loperamide", "sucralfate", "potassium chloride", "sodium bicarbonate", "nystatin", "miconazole powder", "chlorhexidine",
+    "acetaminophen", "ondansetron", "heparin sc", "docusate", "senna", "ibuprofen", "hydromorphone", "morphine",
+    "oxycodone",
+    "multivitamin", "cephalexin", "cefazolin", "metronidazole", "amoxicillin", "prednisone", "methylprednisolone",
+    "lidocaine patch",
+    "guaifenesin", "diphenhydramine", "simethicone", "magnesium oxide", "calcium carbonate", "vitamin d", "fish oil",
+    "meclizine",
+    "prochlorperazine", "valacyclovir", "fluconazole", "acyclovir", "dexamethasone", "ketorolac", "baclofen",
+    "cyclobenzaprine",
+    "topiramate", "lamotrigine", "levetiracetam", "risperidone", "olanzapine", "haloperidol", "aripiprazole",
+    "oxybutynin",
+    "estradiol", "latanoprost", "artificial tears", "clindamycin", "doxycycline", "meropenem", "linezolid",
+    "daptomycin",
+    "filgrastim", "epoetin", "ursodiol", "mesalamine", "tacrolimus", "mycophenolate", "azathioprine", "cyclosporine",
+    "bactrim",
+    "loperamide", "sucralfate", "potassium chloride", "sodium bicarbonate", "nystatin", "miconazole powder",
+    "chlorhexidine",
 )  # fmt: skip
 _QUALITIES = (
     "dull",
@@ -142,7 +125,8 @@ _QUALITIES = (
     "stabbing",
     "colicky",
 )
-FEELINGS = ("well appearing", "comfortable", "tired", "anxious appearing", "pleasant", "cooperative", "lethargic", "frail", "improved",
+FEELINGS = ("well appearing", "comfortable", "tired", "anxious appearing", "pleasant", "cooperative", "lethargic",
+    "frail", "improved",
             "somnolent but arousable", "thin", "pale", "interactive")  # fmt: skip
 _TRIGGERS = (
     "exertion",
@@ -155,8 +139,10 @@ _TRIGGERS = (
     "cold weather",
     "stress",
 )
-ANALYTES = ("lactate", "troponin", "lipase", "ALT", "AST", "alk phos", "CRP", "ferritin", "ammonia", "CK", "LDH", "BNP", "ESR",
-            "procalcitonin", "phosphate", "albumin", "haptoglobin", "TSH", "cortisol", "B12", "folate", "vancomycin trough")  # fmt: skip
+ANALYTES = ("lactate", "troponin", "lipase", "ALT", "AST", "alk phos", "CRP", "ferritin", "ammonia", "CK", "LDH",
+    "BNP", "ESR",
+            "procalcitonin", "phosphate", "albumin", "haptoglobin", "TSH", "cortisol", "B12", "folate",
+            "vancomycin trough")  # fmt: skip
 _SPECIMENS = ("BLOOD", "URINE", "SPUTUM", "STOOL", "WOUND", "PLEURAL FLUID", "PERITONEAL FLUID", "CSF")
 _DISPOSITIONS = (
     "discharge to rehab",
@@ -166,21 +152,6 @@ _DISPOSITIONS = (
     "a skilled facility",
 )
 SIDES = ("left", "right", "bilateral")
-
-
-def word(rank: int) -> str:
-    """The word of Zipf rank `rank` (0-based, below WORDS)."""
-    place = (rank * _STRIDE + 17) % WORDS
-    place, suffix = divmod(place, len(_SUFFIXES))
-    prefix, root = divmod(place, len(_ROOTS))
-    return _PREFIXES[prefix] + _ROOTS[root] + _SUFFIXES[suffix]
-
-
-@lru_cache(maxsize=1)
-def zipf_cdf() -> NDArray[np.float64]:
-    """Cumulative probability of the ranks, Zipf-Mandelbrot."""
-    mass = (np.arange(WORDS) + _SHIFT) ** -_ZIPF
-    return np.asarray(np.cumsum(mass) / mass.sum())
 
 
 class Voice:
@@ -216,9 +187,12 @@ class Voice:
         return "".join([part if isinstance(part, str) else part(self) for part in sentence])
 
 
-_COMMON = ("mild", "focal", "diffuse", "chronic", "interval", "nonspecific", "patchy", "peripheral", "proximal", "distal", "superficial",
-           "subtle", "moderate", "small", "residual", "incidental", "scattered", "benign", "reactive", "dependent", "linear", "simple",
-           "prior", "extensive", "trace", "postsurgical", "inflammatory", "central", "posterior", "anterior")  # fmt: skip
+_COMMON = ("mild", "focal", "diffuse", "chronic", "interval", "nonspecific", "patchy", "peripheral", "proximal",
+    "distal", "superficial",
+           "subtle", "moderate", "small", "residual", "incidental", "scattered", "benign", "reactive", "dependent",
+           "linear", "simple",
+           "prior", "extensive", "trace", "postsurgical", "inflammatory", "central", "posterior",
+           "anterior")  # fmt: skip
 
 
 def _among(choices: Sequence[str]) -> Slot:
@@ -290,7 +264,7 @@ def compile_sentence(text: str) -> tuple[str | Slot, ...]:
 def bank() -> dict[str, tuple[tuple[str | Slot, ...], ...]]:
     """Sentences of each section."""
     sections: dict[str, list[tuple[str | Slot, ...]]] = {}
-    text = files("chartcode.sources.synthetic").joinpath("phrases.txt").read_text(encoding="utf-8")
+    text = resources.text("phrases.txt")
     for line in text.splitlines():
         section, _, sentence = line.partition("|")
         sections.setdefault(section, []).append(compile_sentence(sentence))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from importlib.resources import files
+
+from chartcode.sources.synthetic import resources
 
 Uniform = Callable[[], float]
 
@@ -30,9 +30,12 @@ class Product:
 
 
 ROUTINE = (
-    "Heparin", "0.9% Sodium Chloride", "Sodium Chloride 0.9%  Flush", "Acetaminophen", "Insulin", "Potassium Chloride", "Magnesium Sulfate",
-    "Docusate Sodium", "Senna", "Ondansetron", "HYDROmorphone (Dilaudid)", "OxyCODONE (Immediate Release)", "Furosemide", "Bisacodyl",
-    "Vancomycin", "CefePIME", "Pantoprazole", "Lorazepam", "Morphine Sulfate", "5% Dextrose", "Influenza Vaccine Quadrivalent",
+    "Heparin", "0.9% Sodium Chloride", "Sodium Chloride 0.9%  Flush", "Acetaminophen", "Insulin", "Potassium Chloride",
+    "Magnesium Sulfate",
+    "Docusate Sodium", "Senna", "Ondansetron", "HYDROmorphone (Dilaudid)", "OxyCODONE (Immediate Release)",
+    "Furosemide", "Bisacodyl",
+    "Vancomycin", "CefePIME", "Pantoprazole", "Lorazepam", "Morphine Sulfate", "5% Dextrose",
+    "Influenza Vaccine Quadrivalent",
 )  # fmt: skip
 _INTRAVENOUS = (
     "chloride",
@@ -52,11 +55,10 @@ _PER_DAY = {"BID": "2", "Q12H": "2", "TID": "3", "Q8H": "3", "QID": "4", "Q6H": 
 @lru_cache(maxsize=1)
 def formulary() -> dict[str, tuple[tuple[str, ...], str, str, str]]:
     """Doses, unit, route and frequency of each drug that notes name, from prescriptions.csv."""
-    with files("chartcode.sources.synthetic").joinpath("prescriptions.csv").open(encoding="utf-8", newline="") as file:
-        return {
-            row["drug"]: (tuple(row["doses"].split("/")), row["unit"], row["route"], row["frequency"])
-            for row in csv.DictReader(file)
-        }
+    return {
+        row["drug"]: (tuple(row["doses"].split("/")), row["unit"], row["route"], row["frequency"])
+        for row in resources.rows("prescriptions.csv")
+    }
 
 
 def instruction(name: str, uniform: Uniform) -> str:
@@ -90,7 +92,8 @@ def product(name: str) -> Product:
     )
     letters = "".join(filter(str.isalpha, low))[:4].upper()
     return Product(
-        name, f"{letters}{strength}{form[0]}", f"{key % 76_000:06d}", f"{key * 7 % 10**11:011d}", f"{strength}{unit} {form.title()}",
+        name, f"{letters}{strength}{form[0]}", f"{key % 76_000:06d}", f"{key * 7 % 10**11:011d}",
+        f"{strength}{unit} {form.title()}",
         strength, unit, form, _PER_DAY.get(frequency.partition(":")[0], "1"), route,
     )  # fmt: skip
 

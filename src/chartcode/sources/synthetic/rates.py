@@ -2,21 +2,21 @@
 
 rates.csv holds the F1 that a linear model reached for each code on MIMIC-IV (published). A closed form turns it into a
 first guess: a condition whose only sign is stated in a share t of its notes and falsely in a share f of the others
-scores F = 2t / (1 + t + f (1 - p) / p). Where context tells a share R of the false mentions (negation, family, ruled out),
+scores F = 2t / (1 + t + f (1 - p) / p). Where context tells a share R of the false mentions (negation, family,
+    ruled out),
 a reader who understands it reaches a higher F. Averages are then set to the params, so the params say what a reader of
 params.yaml expects them to say, and the file says which conditions lie above and below.
 """
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chartcode.sources.synthetic import resources
 from chartcode.sources.synthetic.codes import PUBLISHED_PERCENT
 from chartcode.sources.synthetic.params import SyntheticParams
 
@@ -45,8 +45,7 @@ class Rates:
 @lru_cache(maxsize=1)
 def _closed_form() -> tuple[Array, Array, Array]:
     """Mention rate t, false rate f and clarity q of each condition."""
-    with files("chartcode.sources.synthetic").joinpath("rates.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = resources.rows("rates.csv")
     linear = np.array([float(row["published_f1"]) for row in rows])
     prevalence = np.array(PUBLISHED_PERCENT) / 100
     gap = np.where([row["icd_code"] in UNRECOVERABLE for row in rows], 0.03, _GAP)
@@ -61,7 +60,7 @@ def _closed_form() -> tuple[Array, Array, Array]:
 
 def _scaled(shape: Array, mean: float, top: float) -> Array:
     """`shape` rescaled to `mean`, clipped at `top`."""
-    return np.clip(shape * (mean / shape.mean()), 0.0, top)
+    return np.asarray(np.clip(shape * (mean / shape.mean()), 0.0, top))
 
 
 def rates(params: SyntheticParams) -> Rates:
@@ -83,5 +82,4 @@ def rates(params: SyntheticParams) -> Rates:
 
 @lru_cache(maxsize=1)
 def _codes() -> tuple[str, ...]:
-    with files("chartcode.sources.synthetic").joinpath("rates.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(row["icd_code"] for row in csv.DictReader(file))
+    return tuple(row["icd_code"] for row in resources.rows("rates.csv"))
