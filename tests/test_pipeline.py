@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.conftest import ROOT
@@ -56,7 +57,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "params.yaml").write_text("\n".join(lines) + "\n")
     run(folder, "git", "init", "-q", "-b", "main")
     commit(folder)  # DVCLive needs a commit
-    run(folder, "dvc", "repro")
+    (folder.parent / "repro.log").write_text(run(folder, "dvc", "repro"))
     commit(folder)
     return folder
 
@@ -87,6 +88,17 @@ def test_forced_runs_leave_the_lock_as_it_is_byte_for_byte(checkout: Path) -> No
     assert run(checkout, "git", "status", "--porcelain") == ""
 
 
+def test_no_patient_shows_in_what_git_tracks_or_what_was_said(checkout: Path) -> None:
+    note = pq.read_table(checkout / "data/silver/notes.parquet", columns=["subject_id", "hadm_id", "note_id", "text"])
+    secrets = {str(value) for name in ("subject_id", "hadm_id", "note_id") for value in note[name].to_pylist()}
+    secrets |= {" ".join(text.split()[200:206]) for text in note["text"].to_pylist()}
+    tracked = run(checkout, "git", "ls-files").splitlines()
+    places = [checkout.parent / "repro.log", *(checkout / name for name in tracked if not name.startswith("src/"))]
+    for place in places:
+        said = place.read_text(encoding="utf-8", errors="replace")
+        assert not any(secret in said for secret in secrets), place.name
+
+
 def test_no_machine_path_enters_the_lock(checkout: Path) -> None:
     for lock in ("dvc.lock", "stages/sources/dvc.lock"):
         text = (checkout / lock).read_text()
@@ -115,6 +127,16 @@ def test_a_changed_coder_reruns_that_coder_alone(checkout: Path) -> None:
     for stage in ("bronze", "silver", "split", "gold"):
         assert f"'{stage}' didn't change, skipping" in dry
     assert "Running stage 'tfidf'" in dry
+
+
+def test_a_queued_experiment_runs_the_code_it_was_queued_with(checkout: Path) -> None:
+    """An editable install of a src layout would run the workspace's code: stages put their own checkout first."""
+    run(checkout, "dvc", "exp", "run", "--queue", "-S", "tfidf.C=0.25")
+    path = checkout / "src/chartcode/coders/tfidf.py"
+    path.write_text("raise SystemExit('the workspace, not the queue')\n")
+    run(checkout, "dvc", "exp", "run", "--run-all")
+    reset(checkout)
+    assert "0.25" in run(checkout, "dvc", "exp", "show", "--md", "--no-pager")
 
 
 def test_a_wrong_param_stops_the_run_in_one_line(checkout: Path) -> None:
