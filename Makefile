@@ -1,7 +1,7 @@
 # `make help` lists what can be typed. Everything is installed into .venv from requirements/base.lock.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # DVC's own telemetry is off in .dvc/config; no stage but `encoder` may reach a model hub.

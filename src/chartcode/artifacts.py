@@ -164,7 +164,9 @@ def _recut(batches: Iterator[pa.RecordBatch], schema: pa.Schema, rows: int) -> I
             yield table.slice(0, rows)
             held = table.slice(rows).to_batches()
             count -= rows
-    yield pa.Table.from_batches(held, schema).combine_chunks()  # the rest; an empty table still makes a file with a schema
+    yield pa.Table.from_batches(
+        held, schema
+    ).combine_chunks()  # the rest; an empty table still makes a file with a schema
 
 
 @contextmanager

@@ -161,7 +161,9 @@ def catalogue() -> Catalogue:
     """All codes in use. Takes about two seconds, most of it to read ICD-10-CM; call it in the parent process only."""
     import simple_icd_10_cm as icd  # reads a 10 MB file when imported
 
-    title = {c.replace(".", ""): icd.get_description(c) for c in icd.get_all_codes() if icd.is_leaf(c)}
+    title = {
+        c.replace(".", ""): icd.get_description(c) for c in icd.get_all_codes() if icd.is_leaf(c) and "-" not in c
+    }  # the package calls the block C00-C75 a leaf
     rows = resources.rows("codes.csv")
     title.update({row["icd_code"]: row["retired_title"] for row in rows if row["retired_title"]})
     listed = [row["icd_code"] for row in rows]

@@ -183,7 +183,8 @@ def model() -> LabelModel:
     tail, chronic_share = _tail_tables(wanted, known, logits, pull, present, stratum, rare, rng)
     return LabelModel(
         copula, count_cdf, total_cdf, logits, pull, tail, chronic_share, known.chronic, known.allowed,
-        _choice(KIDNEY_STAGES, index), _choice(HEART_FAILURES, index), np.array([not code.startswith(_NO_REASON) for code in known.codes]),
+        _choice(KIDNEY_STAGES, index), _choice(HEART_FAILURES, index),
+        np.array([not code.startswith(_NO_REASON) for code in known.codes]),
         _categories(known.codes), at,
     )  # fmt: skip
 
@@ -229,7 +230,7 @@ def _fit_wards(
         np.add.at(dealt, (stratum, ward), rare)
         dealt /= dealt.sum(1, keepdims=True)
         logits = np.where(aim > 1e-6, logits + 0.8 * np.log(np.maximum(aim, 1e-9) / np.maximum(dealt, 1e-5)), -50.0)
-    return np.round(logits, 6)
+    return np.asarray(np.round(logits, 6))
 
 
 def _tail_tables(

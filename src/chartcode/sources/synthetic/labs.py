@@ -117,6 +117,7 @@ class Laboratory:
             if uniform() < (0.75 if coded.intersection(why) else chance)
         ]
 
+        self._hgb = 12.0
         self._level: dict[str, float] = {}  # this patient's usual value, in standard deviations
 
     def _noise(self, spread: float) -> float:
@@ -129,6 +130,10 @@ class Laboratory:
         if level is None:
             level = self._level[analyte.name] = self._noise(0.9) + shift
         value = max(analyte.mean + (level + self._noise(0.5)) * analyte.sd, analyte.mean * 0.12)
+        if analyte.name == "Hgb":
+            self._hgb = value
+        elif analyte.name == "Hct":  # g/dL to per cent, as the counter computes it
+            value = self._hgb * 3.0 + self._noise(0.8)
         return self._print(analyte, value, shift, code)
 
     def _print(self, analyte: Analyte, value: float, shift: float, code: str) -> str:

@@ -7,6 +7,7 @@ have no width; `unfence` takes them out at the end and reports the spans in code
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 OPEN, CLOSE = 0xE000, "\uf8ff"
 MAX_FENCES = 0xF8FF - OPEN
@@ -24,20 +25,14 @@ def capital(text: str) -> str:
     return text[:at] + text[at : at + 1].upper() + text[at + 1 :]
 
 
+@lru_cache(maxsize=128)
+def _line(width: int) -> re.Pattern[str]:
+    return re.compile(rf"(\S.{{0,{width - 1}}}|\S+)(?: |$)")
+
+
 def wrap(text: str, width: int) -> str:
-    """Hard-wrapped prose; as in MIMIC-IV a broken line keeps its trailing blank."""
-    lines: list[str] = []
-    line: list[str] = []
-    length = 0
-    for word in text.split():
-        size = len(word)
-        if length and length + size > width:
-            lines.append(" ".join(line))
-            line, length = [], 0
-        line.append(word)
-        length += size + 1
-    lines.append(" ".join(line))
-    return " \n".join(lines)
+    """Hard-wrapped prose; as in MIMIC-IV a broken line keeps its trailing blank. A longer word stands alone."""
+    return " \n".join(_line(width).findall(" ".join(text.split())))
 
 
 def unfence(text: str) -> tuple[str, list[tuple[int, int, int]]]:

@@ -28,6 +28,7 @@ _UNSPECIFIED = re.compile(
 _QUALIFIERS = re.compile(
     r",? (?:with|without|due to|following|as the cause of|in diseases|of other|and other) .*|,.*| \(.*"
 )
+_CAUSE = "as the cause of"
 _ACRONYM = re.compile(r"^(?:[A-Z][A-Z0-9-]+\b|[A-Z][a-z]+'s\b)")
 
 
@@ -59,6 +60,8 @@ def titles_of(long_title: str) -> Forms:
     clean = _lower_first(_UNSPECIFIED.sub("", clean).strip(" ,"))
     short = _QUALIFIERS.sub("", clean).strip(" ,")
     found = [form for form in (clean, short) if len(form) > 3]
+    if _CAUSE in clean:  # nobody writes that
+        found = found[1:]
     return tuple(dict.fromkeys(found or [_lower_first(long_title)]))
 
 

@@ -24,6 +24,7 @@ _ALLERGIES = ("No Known Allergies / Adverse Drug Reactions", "Penicillins", "Sul
               "Percocet / Bactrim", "Iodinated Contrast Media - IV Dye", "morphine", "latex", "Shellfish Derived",
               "aspirin",
               "Patient recorded as having No Known Allergies to Drugs")  # fmt: skip
+_EXAMS = ("ADMISSION EXAM", "EXAM ON TRANSFER", "DISCHARGE EXAM")
 _EXAM_ORDER = {
     label: place
     for place, labels in enumerate((
@@ -93,6 +94,11 @@ class Written:
     evidence: list[tuple[int, str, int, int]]
     carried: Carried
     drugs: list[str]
+
+
+def _unlike(texts: list[str]) -> list[str]:
+    """`texts` without those that say what an earlier one says."""
+    return list({unfence(text)[0].lower(): text for text in reversed(texts)}.values())[::-1]
 
 
 class Note:
@@ -228,6 +234,7 @@ class Note:
             target.append(text)
         lines += [voice.pick(_PAST).replace("{x}", text) for text in plan.historical]
         lines += [voice.say(voice.pick_sentence(self._bank["pmh"])) for _ in range(voice.number(0, 3))]
+        lines, problems = _unlike(lines), _unlike(problems)
         bullet = voice.pick(("- ", "", "# ", "* "))
         lines = [line if line.startswith(bullet) and bullet else bullet + line for line in self._shuffled(lines)] or [
             "None"
@@ -237,6 +244,7 @@ class Note:
 
     def _diagnoses(self, texts: list[str]) -> list[str]:
         principal = self._plan.principal
+        texts = _unlike(principal + texts)[len(principal) :]
         if not principal and not texts:
             return [capital(self._voice.pick(phrases.SYMPTOMS))]
         if self._voice.uniform() < 0.5:
@@ -302,20 +310,21 @@ class Note:
         return "\n".join(blocks) + ("" if voice.uniform() < 0.5 else "\n")
 
     def _exam(self, lines: list[str]) -> str:
-        """One or two examinations, each from the head down."""
-        visits: list[list[str]] = [[], []]
-        for number, line in enumerate(lines):
-            visits[number % 2 if len(lines) > 8 else 0].append(line)
-        texts = [
-            "\n".join(
-                [
-                    wrap(line, self._width)
-                    for line in sorted(visit, key=lambda line: _EXAM_ORDER.get(line.split(":")[0], 99))
-                ]
+        """One to three examinations, each from the head down. Neighbours among `lines` never say the same."""
+        number = 1 if len(lines) <= 8 else 2 if len(lines) <= 34 else 3
+        size = -(-len(lines) // number)
+        blocks = []
+        for visit in range(number):
+            seen = sorted(
+                lines[visit * size : (visit + 1) * size], key=lambda line: _EXAM_ORDER.get(line.split(":")[0], 99)
             )
-            for visit in visits
-        ]
-        return f"ADMISSION EXAM:\n{texts[0]}\n\nDISCHARGE EXAM:\n{texts[1]}" if texts[1] else texts[0]
+            blocks.append(
+                "\n".join(
+                    [f"{_EXAMS[visit if visit < number - 1 or number == 1 else 2]}:"]
+                    + [wrap(line, self._width) for line in seen]
+                )
+            )
+        return "\n\n".join(blocks)
 
     def _course(self, sentences: list[str], problems: list[str], issues: list[str]) -> str:
         sentences = self._shuffled(sentences)
@@ -370,7 +379,8 @@ class Note:
         if stay.died:
             return f"Discharge Disposition:\nExpired{BREAK}Facility:\n{MASK}"
         if stay.home:
-            return f"Discharge Disposition:\nHome{' With Service' if self._voice.uniform() < 0.5 else ''}{BREAK}Facility:\n{MASK}"
+            service = " With Service" if self._voice.uniform() < 0.5 else ""
+            return f"Discharge Disposition:\nHome{service}{BREAK}Facility:\n{MASK}"
         return f"Discharge Disposition:\nExtended Care{BREAK}Facility:\n{MASK}"
 
     def _condition(self) -> str:

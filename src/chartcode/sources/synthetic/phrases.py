@@ -33,6 +33,7 @@ SITES = (
     "kidneys", "heart", "small bowel", "rectum", "adrenal glands", "spine", "sinuses", "aorta", "stomach", "brain",
     "biliary tree",
 )  # fmt: skip
+_ANALGESICS = ("acetaminophen", "oxycodone", "hydromorphone", "tramadol", "ketorolac", "ibuprofen", "morphine")
 LIMBS = ("hip", "knee", "shoulder", "ankle", "wrist", "groin", "flank", "foot", "lower extremity", "thigh", "calf",
     "forearm", "hand",
          "arm", "leg", "elbow", "heel", "great toe", "buttock", "breast", "chest wall", "upper extremity")  # fmt: skip
@@ -106,7 +107,7 @@ DRUGS = (
     "cyclobenzaprine",
     "topiramate", "lamotrigine", "levetiracetam", "risperidone", "olanzapine", "haloperidol", "aripiprazole",
     "oxybutynin",
-    "estradiol", "latanoprost", "artificial tears", "clindamycin", "doxycycline", "meropenem", "linezolid",
+    "latanoprost", "artificial tears", "clindamycin", "doxycycline", "meropenem", "linezolid",
     "daptomycin",
     "filgrastim", "epoetin", "ursodiol", "mesalamine", "tacrolimus", "mycophenolate", "azathioprine", "cyclosporine",
     "bactrim",
@@ -151,7 +152,7 @@ _DISPOSITIONS = (
     "discharge home",
     "a skilled facility",
 )
-SIDES = ("left", "right", "bilateral")
+SIDES = ("left", "right")
 
 
 class Voice:
@@ -230,6 +231,7 @@ _SLOTS: dict[str, Slot] = {
     "study": _among(STUDIES),
     "service": _among(SERVICES),
     "drug": _among(DRUGS),
+    "analgesic": _among(_ANALGESICS),
     "order": _order,
     "quality": _among(_QUALITIES),
     "feeling": _among(FEELINGS),
