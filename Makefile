@@ -61,7 +61,8 @@ pull: .venv/base  ## artifacts from the private remote (a source that was never 
 	$(BIN)/dvc pull --allow-missing
 
 reset:  ## back to the last commit after a failed or unwanted experiment
-	git restore --staged --worktree params.yaml dvc.lock stages/sources/dvc.lock metrics
+	git restore --staged --worktree -- $$(git ls-files params.yaml dvc.lock stages/sources/dvc.lock metrics)
+	git clean --quiet --force -d metrics
 	$(BIN)/dvc checkout --force --allow-missing
 
 experiments: .venv/base  ## table of experiments, changed columns only

@@ -7,10 +7,12 @@ file, the source and what the data were made from; never a time, host, path or r
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -178,20 +180,30 @@ def writing(folder: Path, source: str, inputs: Iterable[Artifact] = (), code: st
     """
     folder = Path(folder)
     temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    aside = folder.with_name(f".{folder.name}.old")
     try:
+        if aside.exists() and not folder.exists():
+            aside.rename(folder)  # an earlier run was killed between its two renames
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
         writer = Writer(temporary)
         yield writer
         writer.seal(source, {i.folder.as_posix(): i.fingerprint for i in inputs}, code)
-        _replace(temporary, folder)
+        _replace(temporary, folder, aside)
+    except OSError as error:
+        if error.errno in _UNWRITABLE or re.search(_UNWRITABLE_TEXT, str(error)):
+            raise ArtifactError(f"{folder}: cannot be written; free disk space or change permissions") from None
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _replace(temporary: Path, folder: Path) -> None:
+_UNWRITABLE = {errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
+_UNWRITABLE_TEXT = rf"errno ({'|'.join(str(number) for number in _UNWRITABLE)})\b"  # pyarrow keeps it in the text alone
+
+
+def _replace(temporary: Path, folder: Path, aside: Path) -> None:
     """Rename `temporary` to `folder`; an older folder is moved aside first and removed afterwards."""
-    aside = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(aside, ignore_errors=True)
     if folder.exists():
         folder.rename(aside)

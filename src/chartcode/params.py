@@ -102,6 +102,8 @@ def read(path: Path = PATH) -> dict[str, Any]:
         values = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path}: not found; run from the root of the repository") from None
+    except (OSError, UnicodeDecodeError):
+        raise ParamsError(f"{path}: cannot be read as a UTF-8 text file") from None
     except YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = f" near line {line + 1}" if line is not None else ""

@@ -16,10 +16,12 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
-from safetensors.numpy import load_file, save_file
-from sklearn.feature_extraction.text import TfidfVectorizer
+import scipy.sparse as sp
+from pydantic import Field, model_validator
+from safetensors.numpy import load_file, save
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, Writer
@@ -44,6 +46,12 @@ class TfidfParams(Section):
     C: Annotated[float, Field(gt=0)]
     class_weight: Literal["balanced"] | None
 
+    @model_validator(mode="after")
+    def _shortest_first(self) -> Self:
+        if self.ngram_range[0] > self.ngram_range[1]:
+            raise ValueError("ngram_range must name the shortest n-gram first")
+        return self
+
 
 class TfidfCoder(Coder):
     """TF-IDF and one-vs-rest logistic regression."""
@@ -53,28 +61,22 @@ class TfidfCoder(Coder):
     def __init__(self, params: TfidfParams) -> None:
         self.params = params
         self.codes: list[str] = []
-        self.vectorizer = self._new_vectorizer()
+        self.vectorizer = self._new_vectorizer([])
         self.weights = np.zeros((0, 0), np.float32)  # (L, F)
         self.bias = np.zeros(0, np.float32)  # (L,)
 
-    def _new_vectorizer(self, vocabulary: list[str] | None = None) -> TfidfVectorizer:
-        p = self.params
+    def _new_vectorizer(self, vocabulary: list[str]) -> TfidfVectorizer:
         return TfidfVectorizer(
-            ngram_range=tuple(p.ngram_range),
-            min_df=p.min_df if vocabulary is None else 1,
-            max_features=p.max_features if vocabulary is None else None,
+            ngram_range=self.params.ngram_range,
             vocabulary=vocabulary,
-            sublinear_tf=p.sublinear_tf,
+            sublinear_tf=self.params.sublinear_tf,
             lowercase=True,
             strip_accents="unicode",
         )
 
     def fit(self, train: LabelledNotes, val: LabelledNotes) -> None:  # noqa: ARG002 - a linear model needs no val
         """Fit vocabulary, idf and weights on train. A label with one class in train gets that class's score."""
-        try:
-            features = self.vectorizer.fit_transform(train.texts())  # (N, F)
-        except ValueError:
-            raise DataError("tfidf.min_df: no word is in so many train notes; lower it") from None
+        features = self._fit_features(train)  # (N, F)
         self.codes = list(train.codes)
         self.weights = np.zeros((len(self.codes), features.shape[1]), np.float32)
         self.bias = np.zeros(len(self.codes), np.float32)
@@ -90,10 +92,38 @@ class TfidfCoder(Coder):
             model.fit(features, truth)
             self.weights[column], self.bias[column] = model.coef_[0], model.intercept_[0]
 
-        # liblinear runs without the GIL, and labels do not depend on each other: threads change no value.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # Labels do not depend on each other and liblinear runs without the GIL. BLAS gets one thread: how it splits a
+        # sum over the threads that are free changes weights near the tolerance (and costs ten times the time).
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
             every = pool.map(fit_label, range(len(self.codes)))
             list(tqdm(every, total=len(self.codes), desc="tfidf labels", disable=None, leave=False))
+
+    def _fit_features(self, train: LabelledNotes) -> sp.csr_matrix:
+        """TF-IDF of the train notes, vocabulary and idf fitted. Sorted and read-only, for labels are fitted at once:
+        scikit-learn sorts an unsorted matrix in place, under the hands of the other threads.
+        """
+        p = self.params
+        counter = CountVectorizer(
+            ngram_range=p.ngram_range, min_df=p.min_df, lowercase=True, strip_accents="unicode", dtype=np.float64
+        )
+        try:
+            counts = counter.fit_transform(train.texts())
+        except ValueError:
+            raise DataError("tfidf.min_df: no word is in so many train notes; lower it") from None
+        terms = counter.get_feature_names_out()
+        if p.max_features is not None and len(terms) > p.max_features:
+            # By count, then name: scikit-learn's max_features breaks ties by an unstable sort that depends on the CPU.
+            total = np.asarray(counts.sum(axis=0)).ravel()
+            kept = np.sort(np.lexsort((terms, -total))[: p.max_features])
+            counts, terms = counts[:, kept], terms[kept]
+        weighting = TfidfTransformer(sublinear_tf=p.sublinear_tf)
+        features = weighting.fit_transform(counts)
+        self.vectorizer = self._new_vectorizer(terms.tolist())
+        self.vectorizer.idf_ = weighting.idf_
+        features.sort_indices()
+        for array in (features.data, features.indices, features.indptr):
+            array.flags.writeable = False
+        return features
 
     def scores(self, notes: Iterable[pa.RecordBatch]) -> FloatArray:
         """Sigmoid of the linear scores, float32 (N, L)."""
@@ -120,7 +150,7 @@ class TfidfCoder(Coder):
             found = []
             for start, end, term in ngrams(text, self.params.ngram_range):
                 feature = vocabulary.get(term)
-                if feature is not None and weights[feature] > 0:
+                if feature in value and weights[feature] > 0:
                     found.append(Span(start, end, float(value[feature] * weights[feature])))
             best = sorted(found, key=lambda s: (-s.weight, s.start, s.end))[:MOST_SPANS]
             segments = [(e["clean_start"], e["source_start"], e["length"]) for e in edit]
@@ -131,7 +161,7 @@ class TfidfCoder(Coder):
         """terms.json (in column order), weights.safetensors (weights (L, F), bias (L,), idf (F,)), coder.json."""
         writer.json("terms.json", self.vectorizer.get_feature_names_out().tolist())
         tensors = {"weights": self.weights, "bias": self.bias, "idf": self.vectorizer.idf_.astype(np.float64)}
-        save_file(tensors, writer.path("weights.safetensors"))
+        writer.path("weights.safetensors").write_bytes(save(tensors))
         writer.json("coder.json", {"codes": self.codes, "params": self.params.model_dump(mode="json")})
 
     @classmethod

@@ -41,7 +41,7 @@ SPLITS_TABLE = RawTable(
     "splits",
     SPLITS_FILE,
     tuple(Column(name, "string" if name == "split" else "id", required=True) for name in SPLITS_HEADER),
-    key=("hadm_id",),
+    key=SPLITS_HEADER,
 )
 WITHDRAWN_TABLE = RawTable("exclude", "", (Column("subject_id", "id", required=True),))
 _PLAIN = frozenset({"text", "note_id"})  # columns whose values hardly repeat: no dictionary
@@ -54,20 +54,26 @@ class Tally:
         self.table, self.path = table, path
         self.rows_in = self.rows_out = self.withdrawn = 0
         self.reasons: Counter[str] = Counter()
-        self.quarantine: list[dict[str, str]] = []
-        self.withdrawn_ids: frozenset[str] = frozenset()
+        self.quarantine: list[dict[str, str | None]] = []
+        self.withdrawn_admissions: frozenset[str] = frozenset()
+        self.withdrawn_ids: frozenset[str] = frozenset()  # patients, and their admissions once these are known
 
     def reject(self, reason: str, row: str) -> None:
+        """Quarantine a row, or count it as withdrawn. With a list of withdrawn patients, a row that names no patient
+        could be anyone's: its reason is kept and its cells are not.
+        """
+        named = {number.lstrip("0") for number in re.findall(r"(?<![0-9])[0-9]{1,18}(?![0-9])", row)}
+        if named & self.withdrawn_ids:
+            self.withdrawn += 1
+            return
         self.reasons[reason] += 1
-        self.quarantine.append({"table": self.table.name, "reason": reason, "row": row})
+        unsure = self.withdrawn_ids and reason.startswith(("row:", "subject_id:"))
+        self.quarantine.append({"table": self.table.name, "reason": reason, "row": None if unsure else row})
 
     def malformed(self, row: str) -> None:
         """A row with too many or too few cells."""
         self.rows_in += 1
-        if self.withdrawn_ids and self.withdrawn_ids & set(re.split(r"[^0-9]+", row)):
-            self.withdrawn += 1
-        else:
-            self.reject("row: wrong number of cells", row)
+        self.reject("row: wrong number of cells", row)
 
     def refuse_if_hopeless(self, least: int) -> None:
         """A table of mostly broken rows is a broken file: refuse it rather than go on with the remains."""
@@ -89,15 +95,14 @@ class Tally:
 def withdrawn_patients(path: Path) -> pa.Array:
     """subject_ids of `bronze.exclude`, a CSV file with that one column. Any bad row refuses the file."""
     ids: list[pa.Array] = [pa.array([], pa.int64())]
-
-    def refuse(_: str) -> None:
-        raise DataError(f"{path}: subject_id: a row has more than one cell")
-
-    for batch in read_batches(path, WITHDRAWN_TABLE, refuse):
+    malformed: list[str] = []
+    for batch in read_batches(path, WITHDRAWN_TABLE, malformed.append):
         checked = check(batch, WITHDRAWN_TABLE)
         if checked.rows.num_rows < batch.num_rows:
             raise DataError(f"{path}: subject_id: not a patient number in some row; mend the list")
         ids.append(checked.rows.column("subject_id"))
+    if malformed:
+        raise DataError(f"{path}: subject_id: a row has more than one cell; mend the list")
     return pa.concat_arrays(ids)
 
 
@@ -109,15 +114,18 @@ def write_bronze(raw: Path, exclude: Path, writer: Writer) -> dict[str, Any]:
     withdrawn = withdrawn_patients(exclude)
     tallies: dict[str, Tally] = {}
     dictionary: dict[int, pa.Array] = {}
-    order = sorted(RAW_TABLES.values(), key=lambda t: t.name != "d_icd_diagnoses")  # the dictionary comes first
+    gone = frozenset(withdrawn.cast(pa.string()).to_pylist())
+    first = ("d_icd_diagnoses", "admissions")  # the dictionary of codes, and which admissions the withdrawn have
+    order = sorted(RAW_TABLES.values(), key=lambda t: first.index(t.name) if t.name in first else len(first))
     for table in [*order, SPLITS_TABLE]:
         tally = tallies[table.name] = Tally(table, raw / table.path)
-        tally.withdrawn_ids = frozenset(withdrawn.cast(pa.string()).to_pylist())
+        tally.withdrawn_ids = gone
         _write_table(table, tally, withdrawn, dictionary, writer)
+        gone |= tally.withdrawn_admissions
         if table.name == "d_icd_diagnoses":
             dictionary = _dictionary(writer)
     _check_split_names(raw, writer)
-    _copy_evidence(raw / EVIDENCE_FILE, withdrawn, writer)
+    _copy_evidence(raw / EVIDENCE_FILE, writer, only_kept_notes=bool(len(withdrawn)))
     quarantine = [row for tally in tallies.values() for row in tally.quarantine]
     writer.parquet("quarantine.parquet", pa.Table.from_pylist(quarantine, QUARANTINE_SCHEMA))
     report = {"tables": {name: tally.report() for name, tally in sorted(tallies.items())}}
@@ -147,25 +155,28 @@ def _sound_rows(
     table: RawTable, tally: Tally, withdrawn: pa.Array, dictionary: Mapping[int, pa.Array]
 ) -> Iterator[pa.RecordBatch]:
     with tqdm(desc=f"bronze {table.name}", unit=" rows", disable=None, leave=False) as bar:
-        for raw in read_batches(tally.path, table, tally.malformed):
-            tally.rows_in += raw.num_rows
-            batch = _without(raw, withdrawn)
-            tally.withdrawn += raw.num_rows - batch.num_rows
+        for batch in read_batches(tally.path, table, tally.malformed):
+            tally.rows_in += batch.num_rows
             checked = check(batch, table, dictionary)
             for row in np.flatnonzero(checked.reasons):
                 cells = [batch.column(c.name)[int(row)].as_py() for c in table.columns]
                 tally.reject(checked.reasons[row], _cells_as_json(cells))
             tally.refuse_if_hopeless(least=10_000)
-            bar.update(raw.num_rows)
-            yield checked.rows
+            bar.update(batch.num_rows)
+            yield _without(checked.rows, withdrawn, tally)
 
 
-def _without(raw: pa.RecordBatch, withdrawn: pa.Array) -> pa.RecordBatch:
-    """The batch less withdrawn patients, before anything of them could reach the quarantine."""
-    if not len(withdrawn) or "subject_id" not in raw.schema.names:
-        return raw
-    gone = pc.is_in(raw.column("subject_id"), withdrawn.cast(pa.string()).cast(pa.binary()))
-    return raw.filter(pc.invert(gone))
+def _without(rows: pa.RecordBatch, withdrawn: pa.Array, tally: Tally) -> pa.RecordBatch:
+    """The sound rows less those of withdrawn patients, whose admissions are noted."""
+    if not len(withdrawn) or "subject_id" not in rows.schema.names:
+        return rows
+    gone = pc.is_in(rows.column("subject_id"), withdrawn)
+    if "hadm_id" in rows.schema.names:
+        stays = rows.filter(gone).column("hadm_id").drop_null().cast(pa.string())
+        tally.withdrawn_admissions |= frozenset(stays.to_pylist())
+    kept = rows.filter(pc.invert(gone))
+    tally.withdrawn += rows.num_rows - kept.num_rows
+    return kept
 
 
 def _cells_as_json(cells: list[bytes | None]) -> str:
@@ -218,8 +229,8 @@ def _check_split_names(raw: Path, writer: Writer) -> None:
         raise DataError(f"{raw / SPLITS_FILE}: split: must be one of {', '.join(SPLITS)}")
 
 
-def _copy_evidence(path: Path, withdrawn: pa.Array, writer: Writer) -> None:
-    """Gold evidence spans, as they are, less those of withdrawn patients (a note_id begins with its patient)."""
+def _copy_evidence(path: Path, writer: Writer, only_kept_notes: bool) -> None:
+    """Gold evidence spans as they are; where patients withdrew, those of the notes that are in bronze."""
     try:
         rows = pq.read_table(path)
         rows = rows.select(EVIDENCE_SCHEMA.names).cast(EVIDENCE_SCHEMA)
@@ -227,10 +238,9 @@ def _copy_evidence(path: Path, withdrawn: pa.Array, writer: Writer) -> None:
         raise DataError(f"{path}: file is missing; an empty one will do") from None
     except (pa.ArrowInvalid, KeyError, ValueError):
         raise DataError(f"{path}: not evidence; expected columns {', '.join(EVIDENCE_SCHEMA.names)}") from None
-    if len(withdrawn):
-        patient = pc.split_pattern(rows["note_id"], "-", max_splits=1)
-        gone = pc.is_in(pc.list_element(patient, 0), withdrawn.cast(pa.string()))
-        rows = rows.filter(pc.invert(gone))
+    if only_kept_notes:
+        kept = pq.read_table(writer.path("discharge.parquet"), columns=["note_id"])["note_id"].combine_chunks()
+        rows = rows.filter(pc.is_in(rows["note_id"], kept))
     writer.parquet("evidence.parquet", rows)
 
 

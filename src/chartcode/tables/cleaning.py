@@ -77,6 +77,10 @@ def _trace(source: str, clean_starts: list[int], source_starts: list[int], lengt
         clean_starts.append(length)
         source_starts.append(start)
         lengths.append(len(source) - start)
+    elif pieces and pieces[-1] == MASK and clean_starts[-1:] != [length - len(MASK)]:
+        clean_starts.append(length)  # a note that ends in a replaced mask: an empty segment says where the source ends
+        source_starts.append(len(source))
+        lengths.append(0)
     return "".join(pieces)
 
 
@@ -141,7 +145,7 @@ _HEADERS: dict[str, tuple[str, ...]] = {
 PREAMBLE = "preamble"  # what stands before the first header; the whole of a note without headers
 _NAMES = {variant.lower(): name for name, variants in _HEADERS.items() for variant in variants}
 _HEADER = re.compile(
-    r"^(" + "|".join(sorted((re.escape(v) for v in _NAMES), key=len, reverse=True)) + r")[ ]?:", re.M | re.I
+    r"^(" + "|".join(sorted((re.escape(v) for v in _NAMES), key=len, reverse=True)) + r")[ ]?:", re.M | re.I | re.A
 )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -50,7 +51,10 @@ def read_header(path: Path, table: RawTable) -> list[str]:
         line = first.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
         raise DataError(f"{path}: header is not UTF-8") from None
-    columns = next(csv.reader([line]))
+    try:
+        columns = next(csv.reader([line]))
+    except csv.Error:
+        raise DataError(f"{path}: header is not one line; write line ends as LF or CRLF") from None
     missing = [name for name in table.header if name not in columns]
     if missing and len(columns) == 1:
         raise DataError(f"{path}: {missing[0]}: column not found; the file must be comma-separated")
@@ -84,7 +88,7 @@ def read_batches(path: Path, table: RawTable, malformed: Callable[[str], None]) 
             return "skip"
 
         try:
-            with closing(_open(path)) as file:
+            with closing(_Watched(_open(path))) as file, _quiet_about_bytes():
                 skip = done
                 for batch in _parse(file, columns, table, block, on_invalid):
                     if skip >= batch.num_rows:
@@ -94,17 +98,60 @@ def read_batches(path: Path, table: RawTable, malformed: Callable[[str], None]) 
                     skip = 0
                     done += piece.num_rows
                     yield piece
+                if file.quotes % 2:
+                    raise DataError(
+                        f"{path}: a quote is opened and never closed; rows behind it are lost, mend the file"
+                    )
             return
         except _TORN:
             raise DataError(f"{path}: the file ends early or is damaged; download it again") from None
         except pa.ArrowInvalid as error:
+            if "Expected" in str(error):  # pyarrow could not decode the row for `malformed`
+                raise DataError(f"{path}: a row with a wrong number of cells is not UTF-8; mend the file") from None
             if "straddling" not in str(error) or block >= LARGEST_BLOCK:
                 raise DataError(f"{path}: not a CSV table (an unclosed quote?); mend or download it again") from None
             block *= 8
 
 
+class _Watched:
+    """A stream that counts quotes as they pass and ends with a line break: pyarrow takes a file that ends inside a
+    quote for a whole one, and its last row for a shorter one without the line break.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._last, self.quotes, self.closed = file, b"\n", 0, False
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.quotes += data.count(b'"')
+        if not data and self._last != b"\n":
+            data = b"\n"
+        self._last = data[-1:] or self._last
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+        self.closed = True
+
+
+@contextmanager
+def _quiet_about_bytes() -> Iterator[None]:
+    """pyarrow cannot hand a row that is not UTF-8 to `malformed` and would print a traceback about it."""
+    usual = sys.unraisablehook
+
+    def hook(fault: Any) -> None:
+        if not isinstance(fault.exc_value, UnicodeDecodeError):
+            usual(fault)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
+
+
 def _parse(
-    file: BinaryIO, columns: list[str], table: RawTable, block: int, on_invalid: Callable[[Any], str]
+    file: _Watched, columns: list[str], table: RawTable, block: int, on_invalid: Callable[[Any], str]
 ) -> Iterator[pa.RecordBatch]:
     with pc.open_csv(
         pa.PythonFile(file, mode="r"),

@@ -161,8 +161,8 @@ def write_silver(
         if rows == 0:
             raise DataError("data/silver: no note is left; see the reasons above, or lower silver.min_tokens")
         final = connection.read_parquet(writer.path("notes.parquet").as_posix())
-        admitted = every_code.semi_join(final, "hadm_id").order_by(
-            ["subject_id", "hadm_id", "table", "seq_num", "icd_code"]
+        admitted = every_code.semi_join(final, ["subject_id", "hadm_id"]).order_by(
+            ["subject_id", "hadm_id", "table", "seq_num", "icd_code", "icd_version"]
         )
         writer.parquet("codes.parquet", admitted.to_pyarrow().select(CODES_SCHEMA.names).cast(CODES_SCHEMA))
         used = final.select("note_id").to_pyarrow()["note_id"]

@@ -60,8 +60,10 @@ def assign(cohort: pa.Table, official: pa.Table, params: SplitParams) -> pa.Tabl
 
 
 def _official(subjects: list[int], admissions: list[int], official: pa.Table) -> list[str]:
-    named = dict(zip(official["hadm_id"].to_pylist(), official["split"].to_pylist(), strict=True))
-    splits = [named.get(hadm, UNUSED) for hadm in admissions]
+    named: dict[tuple[int, int], str] = {}
+    for subject, hadm, split in zip(*(official[name].to_pylist() for name in SPLIT_SCHEMA.names), strict=True):
+        named[subject, hadm] = max(named.get((subject, hadm), split), split, key=SPLITS.index)
+    splits = [named.get(stay, UNUSED) for stay in zip(subjects, admissions, strict=True)]
     held_out: dict[int, int] = {}
     moved = set()
     for subject, split in zip(subjects, splits, strict=True):
