@@ -68,6 +68,32 @@ def test_an_error_leaves_the_older_artifact_and_no_temporary_file(tmp_path: Path
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
 
 
+def test_a_run_killed_between_its_two_renames_leaves_the_older_artifact_to_the_next(tmp_path: Path) -> None:
+    make(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / ".a.old")
+    with pytest.raises(RuntimeError), writing(tmp_path / "a", "x"):
+        raise RuntimeError
+    assert Artifact(tmp_path / "a").rows("rows.parquet") == 9000
+
+
+def test_a_full_disk_is_one_line_that_names_the_folder(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk: the writer meets the same error."""
+    script = (
+        "import resource, signal, sys; from pathlib import Path; import pyarrow as pa, os;"
+        "from chartcode.artifacts import writing; from chartcode.errors import ArtifactError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "try:\n"
+        "  with writing(Path(sys.argv[1]), 'x') as w: w.parquet('a.parquet', pa.table({'t': [os.urandom(50000)]}))\n"
+        "  with writing(Path(sys.argv[1]), 'x') as w: w.path('b').write_bytes(os.urandom(50000))\n"
+        "except ArtifactError as error: print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "a")], capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert done.stdout == f"{tmp_path / 'a'}: cannot be written; free disk space or change permissions\n", done.stderr
+
+
 @pytest.mark.parametrize("name", ["rows.parquet", "names.json", "sub/arrays.npz"])
 def test_every_flipped_bit_and_every_truncation_is_refused(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "a"

@@ -55,6 +55,7 @@ def test_every_section_of_the_file_has_a_model_and_loads() -> None:
         ("  C: 1.0", "  C: 0", TfidfParams, "tfidf.C: Input should be greater than 0"),
         ("  sublinear_tf: true", "  sublinear_tf: 1", TfidfParams, "tfidf.sublinear_tf: Input should be a valid bool"),
         ("  min_df: 5", "  min_df: 5.5", TfidfParams, "tfidf.min_df: Input should be a valid int"),
+        ("  ngram_range:\n  - 1\n", "  ngram_range:\n  - 3\n", TfidfParams, "shortest n-gram first"),
         ("  top_k: 50", "  top_k: 0", GoldParams, "gold.top_k: "),
         ("  train: 0.8", "  train: 0.9", SplitParams, "must sum to 1"),
         ("source: synthetic", "source: mimic", DataParams, "data.source: "),
@@ -74,6 +75,9 @@ def test_a_wrong_key_is_named_in_one_line(
 
 def test_a_missing_file_and_a_missing_section_are_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="not found"):
+        params.load(DataParams, tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_bytes(b"data: caf\xe9\n")
+    with pytest.raises(ParamsError, match="UTF-8"):
         params.load(DataParams, tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("data:\n  source: synthetic\n  max_patients: null\n")
     with pytest.raises(ParamsError, match="gold: section is missing"):

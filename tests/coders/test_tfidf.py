@@ -67,6 +67,31 @@ def test_weights_and_scores_are_those_of_the_reference(coder: TfidfCoder) -> Non
     np.testing.assert_allclose(coder.scores(test.read()), expected, atol=1e-6)
 
 
+def test_fitting_twice_gives_the_same_weights() -> None:
+    """Labels are fitted side by side on one matrix; scikit-learn sorts an unsorted one in place."""
+    weights = set()
+    for _ in range(4):
+        fitted = TfidfCoder(PARAMS)
+        fitted.fit(notes(200, 1), notes(20, 2))
+        weights.add(fitted.weights.tobytes())
+    assert len(weights) == 1
+
+
+def test_features_are_sorted_and_cannot_be_changed_while_labels_are_fitted() -> None:
+    features = TfidfCoder(PARAMS)._fit_features(notes(50, 1))
+    assert features.has_sorted_indices
+    assert not features.data.flags.writeable
+
+
+def test_of_terms_equally_common_the_first_names_stay() -> None:
+    def read() -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_arrays([pa.array(["bb aa dd cc", "cc dd aa bb", "dd", "dd"])], names=["text"])
+
+    few = TfidfCoder(PARAMS.model_copy(update={"max_features": 3, "ngram_range": (1, 1)}))
+    few._fit_features(LabelledNotes(read, sp.csr_matrix((4, 1)), ("I10",), np.arange(4)))
+    assert few.vectorizer.get_feature_names_out().tolist() == ["aa", "bb", "dd"]
+
+
 def test_a_coder_comes_back_from_its_folder_the_same(coder: TfidfCoder, tmp_path: Path) -> None:
     with writing(tmp_path / "model", "test") as writer:
         coder.save(writer)

@@ -24,12 +24,13 @@ def ward(
     never: float = 0.0,
     prevalence: float = 0.25,
     outside: int = 0,
+    signal: float = 0.3,
 ) -> Cohort:
-    """Notes with random labels and scores that follow them; `levels` makes ties, `never` cells of -inf, `outside`
-    gold codes beyond the labels."""
+    """Notes with random labels and scores that follow them (`signal` 1: perfectly); `levels` makes ties, `never` cells
+    of -inf, `outside` gold codes beyond the labels."""
     rng = np.random.default_rng(seed)
     truth = (rng.random((notes, labels)) < prevalence * rng.uniform(0.2, 1.8, labels)).astype(np.int8)
-    scores = np.clip(0.3 * truth + 0.7 * rng.random((notes, labels)), 0, 1).astype(np.float32)
+    scores = np.clip(signal * truth + (1 - signal) * rng.random((notes, labels)), 0, 1).astype(np.float32)
     if levels:
         scores = (np.round(scores * levels) / levels).astype(np.float32)
     scores[rng.random((notes, labels)) < never] = NEG

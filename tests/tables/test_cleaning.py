@@ -7,7 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chartcode.tables.cleaning import CLEANED_TYPE, PREAMBLE, clean, clean_batch, locate_sections, to_source
+from chartcode.tables.cleaning import (
+    CLEANED_TYPE,
+    PREAMBLE,
+    clean,
+    clean_batch,
+    locate_sections,
+    to_source,
+    word_digests,
+)
 
 PIECES = ["_", "__", "___", "____", " ", "  ", "\t", "\n", "\r\n", "\r", "[**", "**]", "[**Name**]", "a", "word", "é",
           "e\u0301", "😀", "\u00a0", ":", "Allergies:", "Discharge Diagnosis:", "\u2028", "x"]  # fmt: skip
@@ -38,8 +46,8 @@ def test_what_cleaning_changes_and_what_it_keeps(source: str, expected: str) -> 
 def test_segments_are_verbatim_in_order_and_cover_the_clean_text_but_for_masks(source: str) -> None:
     text, segments = clean(source)
     clean_end = source_end = 0
-    for segment in segments:
-        assert segment.length > 0
+    for place, segment in enumerate(segments, start=1):
+        assert segment.length > 0 or place == len(segments), "only the last, behind a mask at the end, may be empty"
         assert segment.source_start >= source_end
         gap = text[clean_end : segment.clean_start]
         assert gap.replace("___", "") == ""
@@ -62,6 +70,32 @@ def test_a_span_of_the_clean_text_leads_to_the_same_words_in_the_source(source: 
     assert 0 <= start <= stop <= len(source)
     # Cleaning the source stretch again gives the span, up to what surrounds it (blanks at a line end, cut masks).
     assert "".join(clean(source[start:stop])[0].split()).strip("_") == "".join(text[begin:end].split()).strip("_")
+
+
+@given(notes)
+@example("stable [**Name**]")
+@example("__")
+def test_the_whole_clean_text_leads_to_all_words_of_the_source(source: str) -> None:
+    text, segments = clean(source)
+    if text:
+        ((start, stop),) = to_source([(0, len(text))], segments)
+        assert not source[:start].strip()
+        assert not source[stop:].strip()
+
+
+@pytest.mark.parametrize("mask", ["__", "[**Name**]", "______"])
+def test_a_mask_is_found_wherever_it_stands(mask: str) -> None:
+    for source in (f"{mask} seen", f"seen by {mask} today", f"seen by {mask}", f"seen by {mask} \n", mask):
+        text, segments = clean(source)
+        place = text.index("___")
+        ((start, stop),) = to_source([(place, place + 3)], segments)
+        assert source[start:stop].strip() in (mask, "___"), source
+
+
+def test_only_ascii_headers_are_headers() -> None:
+    """`ſ` and `ı` equal `s` and `i` when case is ignored; no dictionary knows such a header."""
+    for text in ("Hoſpital Course:\nx", "Brief Hospıtal Course:\nx", "FACİLITY: x"):
+        assert [s.name for s in locate_sections(text)] == [PREAMBLE]
 
 
 @given(notes)
@@ -111,5 +145,6 @@ def test_a_column_of_notes_is_cleaned_as_each_of_them() -> None:
         text, segments = clean(source)
         assert row["text"] == text
         assert row["n_tokens"] == len(text.split())
+        assert row["words"] == word_digests([text])[0]
         assert [tuple(e.values()) for e in row["edits"]] == [tuple(s) for s in segments]
         assert [tuple(s.values()) for s in row["sections"]] == [tuple(s) for s in locate_sections(text)]

@@ -49,6 +49,21 @@ def test_unknown_age_and_sex_stay_unknown(hospital: Hospital, tmp_path: Path) ->
     assert (note["age"], note["year"], note["sex"]) == (None, None, None)
 
 
+def test_an_age_that_cannot_be_is_unknown(hospital: Hospital, tmp_path: Path) -> None:
+    hospital.tables["patients"][0]["anchor_year"] = 1901
+    made = silver(bronze(hospital.write(tmp_path / "raw"), tmp_path), tmp_path)
+    note = made.table("notes.parquet").to_pylist()[0]
+    assert (note["age"], note["year"]) == (None, None)
+
+
+def test_codes_of_another_patient_are_not_the_notes(hospital: Hospital, tmp_path: Path) -> None:
+    stray = {"subject_id": 10_000_005, "hadm_id": 20_000_000, "seq_num": 9, "icd_code": "N179", "icd_version": 10}
+    hospital.tables["diagnoses_icd"].append(stray)
+    made = silver(bronze(hospital.write(tmp_path / "raw"), tmp_path), tmp_path)
+    codes = [r["icd_code"] for r in made.table("codes.parquet").to_pylist() if r["hadm_id"] == 20_000_000]
+    assert codes == ["I10"]
+
+
 def test_duplicate_codes_fall_together_at_their_first_place(hospital: Hospital, tmp_path: Path) -> None:
     stay = {"subject_id": 10_000_001, "hadm_id": 20_000_001, "icd_version": 10}
     hospital.tables["diagnoses_icd"] += [{**stay, "seq_num": n, "icd_code": "I10"} for n in (7, 9)]

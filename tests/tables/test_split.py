@@ -73,6 +73,11 @@ def test_an_official_split_never_parts_a_patient_and_never_gains_train(
             assert given_split[row["hadm_id"]] == "train"
 
 
+def test_an_admission_named_twice_goes_to_the_most_held_out() -> None:
+    dealt = assign(cohort([(1, 2), (3, 4)]), official([(1, 2, "test"), (1, 2, "train"), (3, 4, "train")]), PARAMS)
+    assert dealt["split"].to_pylist() == ["test", "train"]
+
+
 def test_a_split_of_another_data_set_is_refused() -> None:
     with pytest.raises(DataError, match="names no admission"):
         assign(cohort([(1, 2)]), official([(8, 9, "train")]), PARAMS)

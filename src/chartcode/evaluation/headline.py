@@ -14,7 +14,6 @@ F1 on val is at thresholds chosen on the same notes and so a little high; compar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,17 +57,19 @@ def headline(
     ks = sorted(set(params.top_k))
     ranking = rank_notes(cohort, ks)
     numbers = _size(cohort, labels) | _ranking(cohort, ranking, ks) | _decisions(cohort, chosen)
+    whole, few = _whole(cohort), _few_labels(cohort)
     numbers |= {
-        "auprc_macro": Guarded(discrimination.mean_over_labels(labels.auprc)),
-        "auprc_micro": Guarded(discrimination.average_precision(cells)),
-        "auroc_macro": Guarded(discrimination.mean_over_labels(labels.auroc)),
-        "auroc_micro": Guarded(discrimination.auroc(cells)),
+        "auprc_macro": Guarded(discrimination.mean_over_labels(labels.auprc), whole + few),
+        "auprc_micro": Guarded(discrimination.average_precision(cells), whole),
+        "auroc_macro": Guarded(discrimination.mean_over_labels(labels.auroc), whole + few),
+        "auroc_micro": Guarded(discrimination.auroc(cells), whole),
     }
     if cohort.probabilities:  # without them a calibration means nothing
+        # A coder that scores every cell alike has the prevalence for a calibration error.
         numbers |= {
-            "brier": Guarded(calibration.brier(cells)),
-            "ece": Guarded(calibration.calibration_error(cells)),
-            "ece_macro": Guarded(float(labels.ece.mean())),
+            "brier": Guarded(calibration.brier(cells), whole),
+            "ece": Guarded(calibration.calibration_error(cells), whole),
+            "ece_macro": Guarded(float(labels.ece.mean()), whole + few),
         }
     if params.bootstrap_rounds:
         for key, rounds in _rounds(cohort, chosen, ranking, params).items():
@@ -78,60 +79,112 @@ def headline(
     return numbers
 
 
-def _size(cohort: Cohort, labels: LabelScores) -> Numbers:
+def _whole(cohort: Cohort) -> tuple[int, ...]:
+    """True pairs, false pairs, labelled notes: with few of them any number about them is about few patients."""
     positives = int(cohort.label_positives.sum())
+    return positives, cohort.n * cohort.labels - positives, int(np.count_nonzero(cohort.note_positives))
+
+
+def _few_labels(cohort: Cohort) -> tuple[int, ...]:
+    """True and false notes of each label where only one or two have any: a mean over them and `positives` give both."""
+    support = cohort.label_positives[cohort.label_positives > 0].tolist()
+    return (*support, *(cohort.n - m for m in support)) if len(support) < 3 else ()
+
+
+def _ends(values: NDArray[np.float64], notes: int) -> tuple[int, int]:
+    """Of `notes`, those above 0 and those below 1 (`values` (N,) in 0..1): a mean close to 0 or 1 counts them."""
+    return int(np.count_nonzero(values > 0)), notes - int(np.count_nonzero(values >= 1))
+
+
+def _size(cohort: Cohort, labels: LabelScores) -> Numbers:
+    positives, negatives, labelled = _whole(cohort)
     return {
         "labels": Guarded(cohort.labels),
         "labels_with_auc": Guarded(int(np.count_nonzero(~np.isnan(labels.auroc)))),
         "labels_with_positives": Guarded(int(np.count_nonzero(cohort.label_positives))),
         "n": Guarded.count(cohort.n),
-        "n_labelled": Guarded.count(int(np.count_nonzero(cohort.note_positives)), cohort.n),
-        "patients": Guarded.count(cohort.size),
-        "positives": Guarded.count(positives, cohort.n * cohort.labels),
+        # Labels beyond the first of a note follow from positives.
+        "n_labelled": Guarded.count(labelled, cohort.n).plus(positives - labelled),
+        # As many notes beyond the first of a patient.
+        "patients": Guarded.count(cohort.size, cohort.n),
+        "positives": Guarded(positives, (positives, negatives)),
     }
 
 
 def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
-    labelled = cohort.note_positives > 0
+    n, labelled, whole = cohort.n, cohort.note_positives > 0, _whole(cohort)
+    positives, _, notes = whole
+    one_each = positives == notes  # every labelled note has one label
     # map / map_labelled gives the number of labelled notes away, and so does every other such pair.
-    both = (int(labelled.sum()), int(cohort.n - labelled.sum()))
-    found = {k: int(ranking.hits[k].sum()) for k in ks}
-    gained = {ks[0]: 0} | {more: found[more] - found[less] for less, more in pairwise(ks)} if ks else {}
-    numbers: Numbers = {"map_all_codes": Guarded(float(ranking.average_precision_all_codes.mean()))}
+    both = (notes, n - notes, positives - notes)
+    numbers: Numbers = {}
     for k in ks:
-        numbers[f"p_at_{k}"] = Guarded(found[k] / (k * cohort.n), (found[k], gained[k]))
-        numbers[f"p_at_{k}_labelled"] = Guarded(found[k] / (k * max(1, both[0])), (found[k], gained[k], *both))
+        found, counts = int(ranking.hits[k].sum()), whole + _list_counts(cohort, ranking, ks, k)
         recall = decisions.ratio(ranking.hits[k], cohort.note_positives)
-        numbers[f"r_at_{k}"] = Guarded(_mean(recall[labelled]))
-    for key, values in (("map", ranking.average_precision), ("r_precision", ranking.r_precision)):
-        numbers[key] = Guarded(float(values.mean()))
-        numbers[f"{key}_labelled"] = Guarded(_mean(values[labelled]), both)
+        # With one label a note, r_at_k is found / labelled: beside p_at_k it gives the labelled notes away.
+        alone = both if one_each else ()
+        numbers[f"p_at_{k}"] = Guarded(found / (k * n), counts)
+        numbers[f"p_at_{k}_labelled"] = Guarded(found / (k * max(1, notes)), counts + both)
+        numbers[f"r_at_{k}"] = Guarded(_mean(recall[labelled]), counts + alone + _ends(recall, notes))
+    # With one label a note R-precision is P@1 under another name, and would be compared with every other P@k; average
+    # precision counts the notes whose first suggestion is right.
+    measures = {
+        "map": ranking.average_precision,
+        "r_precision": np.full(n, np.nan) if one_each else ranking.r_precision,
+    }
+    for key, values in measures.items():
+        counts = (*whole, *_ends(values, n), *_ends(values, notes))
+        if one_each:
+            counts += (int(np.count_nonzero(values >= 1)),)
+        numbers[key] = Guarded(float(values.mean()), counts)
+        numbers[f"{key}_labelled"] = Guarded(_mean(values[labelled]), counts + both)
+    every = ranking.average_precision_all_codes
+    outside = int(cohort.n_codes.sum()) - positives
+    counts = (*numbers["map"].counts, *_ends(every, n), outside)
+    numbers["map_all_codes"] = Guarded(float(every.mean()), counts)
     return numbers
+
+
+def _list_counts(cohort: Cohort, ranking: NoteRanking, ks: list[int], k: int) -> tuple[int, ...]:
+    """What P@k gives away: codes found, missed and wrongly suggested in the first k, and the same between every
+    shorter list and this one (every, not the next shorter: that one may be withheld)."""
+    positives, _, notes = _whole(cohort)
+    width = {place: min(place, cohort.labels) for place in ks}
+    found = {place: int(ranking.hits[place].sum()) for place in ks}
+    counts = [positives - found[k]]
+    for places, hits in [(width[k], found[k])] + [(width[k] - width[j], found[k] - found[j]) for j in ks if j < k]:
+        counts += [hits, places * cohort.n - hits, places * notes - hits]
+    return tuple(counts)
 
 
 def _decisions(cohort: Cohort, chosen: ChosenThresholds) -> Numbers:
     numbers: Numbers = {}
+    whole, few = _whole(cohort), _few_labels(cohort)
     for kind, suffix in (("per_label", "_per_label"), ("none", "_at_half"), ("global", "")):
         made = decisions.decide(cohort, chosen.arrays()[kind])
-        numbers[f"micro_f1{suffix}"] = Guarded(decisions.micro_f1(made), made.errors)
+        right, false, missed = made.errors
+        cells = (right, false, missed, cohort.n * cohort.labels - right - false - missed)
+        numbers[f"micro_f1{suffix}"] = Guarded(decisions.micro_f1(made), cells)
         # The macro-F1 of a single label is that label's F1.
-        alone = made.errors if np.count_nonzero(made.label_true) < 2 else ()
+        alone = cells if np.count_nonzero(made.label_true) < 2 else ()
         numbers[f"macro_f1{suffix}"] = Guarded(decisions.macro_f1(made), alone)
     # The rest is at the global threshold, which came last.
-    gold, right = int(cohort.n_codes.sum()), decisions.exact_matches(made)
+    gold, exact = int(cohort.n_codes.sum()), decisions.exact_matches(made)
     floor = decisions.predict_all_f1(made.label_true, cohort.n)[made.label_true > 0]
     micro_floor = float(decisions.predict_all_f1(made.true, cohort.n * cohort.labels))
     micro, macro = numbers["micro_f1"], numbers["macro_f1"]
+    empty = np.count_nonzero((made.note_called == 0) & (made.note_true == 0))
     return numbers | {
-        "exact_match": Guarded(right / cohort.n, (right, cohort.n - right)),
-        "example_f1": Guarded(decisions.example_f1(made)),
-        "macro_f1_lift": Guarded(macro.value - _mean(floor), macro.counts),
-        "macro_f1_predict_all": Guarded(_mean(floor)),
-        "micro_f1_all_codes": Guarded(decisions.micro_f1_all_codes(made, gold), (*made.errors, gold - made.true)),
-        "micro_f1_lift": Guarded(micro.value - micro_floor, micro.counts),
-        "micro_f1_predict_all": Guarded(micro_floor, (made.true,)),
-        "micro_precision": Guarded(float(decisions.ratio(made.hits, made.called)), made.errors),
-        "micro_recall": Guarded(float(decisions.ratio(made.hits, made.true)), made.errors),
+        "exact_match": Guarded(exact / cohort.n, (exact, cohort.n - exact)),
+        "example_f1": Guarded(decisions.example_f1(made), (np.count_nonzero(made.note_hits) + empty, cohort.n - exact)),
+        # macro_f1 less its lift is the floor.
+        "macro_f1_lift": Guarded(macro.value - _mean(floor), (*macro.counts, *whole, *few)),
+        "macro_f1_predict_all": Guarded(_mean(floor), whole + few),
+        "micro_f1_all_codes": Guarded(decisions.micro_f1_all_codes(made, gold), (*cells, gold - made.true)),
+        "micro_f1_lift": Guarded(micro.value - micro_floor, cells),
+        "micro_f1_predict_all": Guarded(micro_floor, whole[:2]),
+        "micro_precision": Guarded(float(decisions.ratio(made.hits, made.called)), cells),
+        "micro_recall": Guarded(float(decisions.ratio(made.hits, made.true)), cells),
     }
 
 

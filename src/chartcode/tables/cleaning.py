@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -51,6 +52,7 @@ def _trace(source: str, clean_starts: list[int], source_starts: list[int], lengt
     """The clean text; its segments are appended to the three lists."""
     pieces: list[str] = []
     length = start = 0  # of the clean text; of the stretch not yet copied
+    mask_end = 0  # of the clean text behind the last replaced mask
     edits = _EDIT_BRACKETED if "[**" in source else _EDIT
     for match in edits.finditer(source):
         begin, end = match.span()
@@ -71,13 +73,14 @@ def _trace(source: str, clean_starts: list[int], source_starts: list[int], lengt
         if replacement:
             pieces.append(replacement)
             length += len(replacement)
+            mask_end = length
         start = end
     if start < len(source):
         pieces.append(source[start:])
         clean_starts.append(length)
         source_starts.append(start)
         lengths.append(len(source) - start)
-    elif pieces and pieces[-1] == MASK and clean_starts[-1:] != [length - len(MASK)]:
+    elif length and mask_end == length:
         clean_starts.append(length)  # a note that ends in a replaced mask: an empty segment says where the source ends
         source_starts.append(len(source))
         lengths.append(0)
@@ -164,14 +167,21 @@ def locate_sections(text: str) -> list[Section]:
 SECTIONS_TYPE = pa.list_(pa.struct([("name", pa.string()), ("clean_start", pa.int32()), ("clean_end", pa.int32())]))
 EDITS_TYPE = pa.list_(pa.struct([("clean_start", pa.int32()), ("source_start", pa.int32()), ("length", pa.int32())]))
 CLEANED_TYPE = pa.struct(
-    [("text", pa.string()), ("n_tokens", pa.int32()), ("sections", SECTIONS_TYPE), ("edits", EDITS_TYPE)]
+    [
+        ("text", pa.string()),
+        ("n_tokens", pa.int32()),
+        ("sections", SECTIONS_TYPE),
+        ("edits", EDITS_TYPE),
+        ("words", pa.string()),  # digest of the words, whatever stands between them: equal for equal notes
+    ]
 )
 
 
 def clean_batch(texts: pa.Array) -> pa.StructArray:
-    """Clean a column of notes: struct of clean text, whitespace tokens, sections and segments (CLEANED_TYPE)."""
+    """Clean a column of notes: struct of text, whitespace tokens, sections, segments, digest (CLEANED_TYPE)."""
     cleaned: list[str] = []
     tokens: list[int] = []
+    digests: list[str] = []
     names: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -180,7 +190,9 @@ def clean_batch(texts: pa.Array) -> pa.StructArray:
     for source in texts.to_pylist():
         text = _trace(source, *segments)
         cleaned.append(text)
-        tokens.append(len(text.split()))
+        words = text.split()
+        tokens.append(len(words))
+        digests.append(_digest(words))
         for section in locate_sections(text):
             names.append(section.name)
             starts.append(section.clean_start)
@@ -193,9 +205,19 @@ def clean_batch(texts: pa.Array) -> pa.StructArray:
             pa.array(tokens, pa.int32()),
             _list_of(SECTIONS_TYPE, section_ends, (names, starts, ends)),
             _list_of(EDITS_TYPE, segment_ends, segments),
+            pa.array(digests, pa.string()),
         ],
         fields=list(CLEANED_TYPE),
     )
+
+
+def _digest(words: Sequence[str]) -> str:
+    return sha256(" ".join(words).encode()).hexdigest()
+
+
+def word_digests(texts: Iterable[str]) -> list[str]:
+    """The digest of each clean text's words, as `clean_batch` gives it."""
+    return [_digest(text.split()) for text in texts]
 
 
 def _list_of(kind: pa.ListType, ends: list[int], columns: Sequence[list[int] | list[str]]) -> pa.ListArray:

@@ -121,15 +121,22 @@ class _Watched:
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._last, self.quotes, self.closed = file, b"\n", 0, False
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
+    def read(self, size: int) -> bytes:
+        """`size` bytes, fewer only at the end: a line break that is added belongs to the block before it."""
+        data = bytearray()
+        while len(data) < size:
+            piece = self._file.read(size - len(data))
+            if not piece:
+                if (data[-1:] or self._last) != b"\n":
+                    data += b"\n"
+                break
+            data += piece
         self.quotes += data.count(b'"')
-        if not data and self._last != b"\n":
-            data = b"\n"
-        self._last = data[-1:] or self._last
-        return data
+        self._last = bytes(data[-1:]) or self._last
+        return bytes(data)
 
     def close(self) -> None:
+        """Close the stream below."""
         self._file.close()
         self.closed = True
 

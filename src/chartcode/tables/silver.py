@@ -13,6 +13,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, Writer
@@ -20,7 +21,7 @@ from chartcode.errors import DataError
 from chartcode.logs import log
 from chartcode.params import DataParams, GoldParams, SilverParams
 from chartcode.tables import engine
-from chartcode.tables.cleaning import CLEANED_TYPE, EDITS_TYPE, SECTIONS_TYPE, clean_batch
+from chartcode.tables.cleaning import CLEANED_TYPE, EDITS_TYPE, SECTIONS_TYPE, clean_batch, word_digests
 
 SILVER_SCHEMA = pa.schema(
     [
@@ -54,11 +55,12 @@ REASONS = (
     "no such patient",
     "no code of gold.icd_version in gold.tables",
     "a later note of the admission is used",
-    "the same text stands for several patients",
     "patient not in the sample of data.max_patients",
     "fewer tokens than silver.min_tokens",
+    "the same words stand for several patients",
 )
 _KEPT = ""
+OLDEST = 120  # years
 
 
 @ibis.udf.scalar.pyarrow(  # type: ignore[untyped-decorator]
@@ -85,9 +87,7 @@ def cohort(discharge: Any, admissions: Any, patients: Any, coded: Any, note_type
 
     `coded` has one row per admission (hadm_id, subject_id) that carries a code of the label tables.
     """
-    notes = discharge.select(
-        "note_id", "subject_id", "hadm_id", "note_type", "note_seq", text_hash=discharge.text.hash()
-    )
+    notes = discharge.select("note_id", "subject_id", "hadm_id", "note_type", "note_seq")
     stays = admissions.select(
         "subject_id", "hadm_id", "race", stay=ibis.literal(True), admitted=admissions.admittime.year()
     )
@@ -108,21 +108,20 @@ def cohort(discharge: Any, admissions: Any, patients: Any, coded: Any, note_type
     of_stay = ibis.window(group_by=[rows.hadm_id, rows.reason], order_by=[rows.note_seq.desc(), rows.note_id.desc()])
     rows = rows.mutate(place=ibis.row_number().over(of_stay))
     rows = rows.mutate(reason=((rows.reason == _KEPT) & (rows.place > 0)).ifelse(REASONS[4], rows.reason))
-    same_text = ibis.window(group_by=[rows.text_hash, rows.reason])
-    rows = rows.mutate(low=rows.subject_id.min().over(same_text), high=rows.subject_id.max().over(same_text))
-    rows = rows.mutate(reason=((rows.reason == _KEPT) & (rows.low != rows.high)).ifelse(REASONS[5], rows.reason))
     since_anchor = rows.admitted - rows.anchor_year
     # anchor_year_group is `2008 - 2010`: the middle year, moved by the years since the patient's anchor.
     group = rows.anchor_year_group.substr(0, 4).try_cast("int64") + 1
+    age = rows.anchor_age + since_anchor
+    plausible = age.between(0, OLDEST)  # an anchor far from the admission gives a 300-year age: unknown, then
     return rows.select(
         "note_id",
         "subject_id",
         "hadm_id",
         "reason",
         "race",
-        age=(rows.anchor_age + since_anchor).cast("int16"),
+        age=plausible.ifelse(age, None).cast("int16"),
         sex=rows.gender,
-        year=(group + since_anchor).cast("int16"),
+        year=(plausible.ifelse(group, None) + since_anchor).cast("int16"),
     )
 
 
@@ -156,19 +155,21 @@ def write_silver(
         planned = _sampled(planned, data.max_patients)
         kept = planned.filter(pc.equal(planned["reason"], _KEPT)).drop_columns(["reason"])
         notes = clean_notes(tables["discharge"], ibis.memtable(kept))
-        long_enough = _long_enough(notes, max(silver.min_tokens, 1), kept.num_rows)
-        rows = writer.parquet("notes.parquet", long_enough, SILVER_SCHEMA, _ENCODED)
-        if rows == 0:
-            raise DataError("data/silver: no note is left; see the reasons above, or lower silver.min_tokens")
+        seen: dict[str, set[int]] = {}
+        long_enough = _long_enough(notes, max(silver.min_tokens, 1), kept.num_rows, seen)
+        writer.parquet("notes.parquet", long_enough, SILVER_SCHEMA, _ENCODED)
+        planned = _marked(planned, writer, REASONS[6])
+        _drop_shared(writer, {words for words, patients in seen.items() if len(patients) > 1})
         final = connection.read_parquet(writer.path("notes.parquet").as_posix())
         admitted = every_code.semi_join(final, ["subject_id", "hadm_id"]).order_by(
             ["subject_id", "hadm_id", "table", "seq_num", "icd_code", "icd_version"]
         )
         writer.parquet("codes.parquet", admitted.to_pyarrow().select(CODES_SCHEMA.names).cast(CODES_SCHEMA))
-        used = final.select("note_id").to_pyarrow()["note_id"]
-    excluded = _excluded(planned, used)
+    excluded = _excluded(_marked(planned, writer, REASONS[7]))
     writer.parquet("excluded.parquet", excluded)
     waterfall = _waterfall(planned, excluded)
+    if waterfall[-1]["notes"] == 0:
+        raise DataError("data/silver: no note is left; the waterfall above says which rule took them")
     writer.json("waterfall.json", waterfall)
     return waterfall
 
@@ -178,7 +179,7 @@ _ENCODED = ["sex", "race", "age", "year"]
 
 
 def clean_notes(discharge: Any, kept: Any) -> Any:
-    """The kept notes, cleaned, in the order of patients and admissions, as SILVER_SCHEMA."""
+    """The kept notes, cleaned, in the order of patients and admissions, as SILVER_SCHEMA and a word digest."""
     joined = kept.inner_join(discharge.select("note_id", "text"), "note_id")
     facts = [name for name in kept.columns if name in SILVER_SCHEMA.names]
     cleaned = joined.select(*facts, cleaned=clean_note(joined.text))
@@ -187,16 +188,46 @@ def clean_notes(discharge: Any, kept: Any) -> Any:
         n_tokens=cleaned.cleaned["n_tokens"],
         sections=cleaned.cleaned["sections"],
         edits=cleaned.cleaned["edits"],
+        words=cleaned.cleaned["words"],
     )
-    return rows.select(*SILVER_SCHEMA.names).order_by(["subject_id", "hadm_id"])
+    return rows.select(*SILVER_SCHEMA.names, "words").order_by(["subject_id", "hadm_id"])
 
 
-def _long_enough(notes: Any, min_tokens: int, expected: int) -> Iterator[pa.RecordBatch]:
+def _long_enough(notes: Any, min_tokens: int, expected: int, seen: dict[str, set[int]]) -> Iterator[pa.RecordBatch]:
+    """Notes of enough tokens; `seen` collects the patients of each digest of words."""
     # Not a filter of the expression: DuckDB would clean each note once to count its tokens and again to show it.
     with tqdm(desc="silver notes", total=expected, unit=" notes", disable=None, leave=False) as bar:
         for batch in notes.to_pyarrow_batches(chunk_size=2048):
             bar.update(batch.num_rows)
-            yield batch.filter(pc.greater_equal(batch.column("n_tokens"), min_tokens))
+            kept = batch.filter(pc.greater_equal(batch.column("n_tokens"), min_tokens))
+            for words, patient in zip(*(kept.column(c).to_pylist() for c in ("words", "subject_id")), strict=True):
+                seen.setdefault(words, set()).add(patient)
+            yield kept.drop_columns(["words"])
+
+
+def _drop_shared(writer: Writer, shared: set[str]) -> None:
+    """Write notes.parquet again without the notes whose words stand for several patients."""
+    if not shared:
+        return
+    whole = writer.path("notes.parquet.whole")
+    writer.path("notes.parquet").rename(whole)
+
+    def others() -> Iterator[pa.RecordBatch]:
+        with pq.ParquetFile(whole, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(4096):
+                digests = word_digests(batch.column("text").to_pylist())
+                yield batch.filter(pa.array([words not in shared for words in digests]))
+
+    writer.parquet("notes.parquet", others(), SILVER_SCHEMA, _ENCODED)
+    whole.unlink()
+
+
+def _marked(planned: pa.Table, writer: Writer, reason: str) -> pa.Table:
+    """The plan, with `reason` for each note that was to be kept and is not in notes.parquet."""
+    written = pq.read_table(writer.path("notes.parquet"), columns=["note_id"])["note_id"].combine_chunks()
+    lost = pc.and_(pc.equal(planned["reason"], _KEPT), pc.invert(pc.is_in(planned["note_id"], written)))
+    place = planned.schema.get_field_index("reason")
+    return planned.set_column(place, "reason", pc.if_else(lost, reason, planned["reason"]))
 
 
 def _sampled(planned: pa.Table, most: int | None) -> pa.Table:
@@ -205,16 +236,14 @@ def _sampled(planned: pa.Table, most: int | None) -> pa.Table:
         return planned
     chosen = sample_patients(planned.filter(kept)["subject_id"], most)
     outside = pc.and_(kept, pc.invert(pc.is_in(planned["subject_id"], chosen)))
-    reason = pc.if_else(outside, REASONS[6], planned["reason"])
+    reason = pc.if_else(outside, REASONS[5], planned["reason"])
     return planned.set_column(planned.schema.get_field_index("reason"), "reason", reason)
 
 
-def _excluded(planned: pa.Table, used: pa.ChunkedArray) -> pa.Table:
+def _excluded(planned: pa.Table) -> pa.Table:
     """Notes that are not in silver, each with its reason, sorted."""
-    out = planned.filter(pc.invert(pc.is_in(planned["note_id"], used)))
-    reason = pc.if_else(pc.equal(out["reason"], _KEPT), REASONS[7], out["reason"])
-    columns = {"note_id": out["note_id"], "subject_id": out["subject_id"], "hadm_id": out["hadm_id"], "reason": reason}
-    return pa.table(columns).sort_by([("subject_id", "ascending"), ("note_id", "ascending")])
+    out = planned.filter(pc.not_equal(planned["reason"], _KEPT)).select(["note_id", "subject_id", "hadm_id", "reason"])
+    return out.sort_by([("subject_id", "ascending"), ("note_id", "ascending")])
 
 
 def _waterfall(planned: pa.Table, excluded: pa.Table) -> list[dict[str, Any]]:
