@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chartcode import doctor
+from chartcode import cli, doctor
 from chartcode.errors import DataError
 from chartcode.sources import mimic
 from chartcode.tables.schemas import RAW_TABLES
@@ -100,6 +100,45 @@ def test_a_spoiled_file_is_missing_not_a_crash(tmp_path: Path, content: bytes) -
     assert any(level == "missing" and "patients.csv.gz" in text for level, text in said(root)["files"])
 
 
+def test_a_header_with_line_ends_of_an_old_mac_is_one_missing_file(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "repo", "mimic-iv")
+    hospital(root / "data/raw/mimic-iv")
+    raw = RAW_TABLES["patients"]
+    rows = (",".join(raw.header) + "\r" + "secret," * (len(raw.header) - 1) + "\r").encode()
+    (root / "data/raw/mimic-iv" / raw.path).write_bytes(gzip.compress(rows))
+    named = [(level, text) for level, text in said(root)["files"] if "patients.csv.gz" in text]
+    assert [level for level, _ in named] == ["missing"]
+    assert "secret" not in str(named)
+
+
+def test_folders_in_the_place_of_files_are_findings(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "repo", "mimic-iv")
+    hospital(root / "data/raw/mimic-iv")
+    for name in ("data/raw/mimic-iv/hosp/patients.csv.gz", "pyproject.toml", ".dvc/config"):
+        (root / name).unlink()
+        (root / name).mkdir()
+    (root / "data/raw/mimic-iv/manifest.json").mkdir()
+    found = said(root)
+    assert any(level == "missing" and "patients.csv.gz" in text for level, text in found["files"])
+    assert found["packages"][0][0] == found["remote"][0][0] == "warning"
+    assert "disk" in found
+
+
+def test_a_check_that_fails_is_a_line_and_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a cell\nof a patient")
+
+    root = checkout(tmp_path / "repo", "synthetic")
+    whole = said(root)
+    for name in ("_packages", "_git", "_remote", "_login", "_source", "_gpu", "_cost"):
+        with monkeypatch.context() as patch:
+            patch.setattr(doctor, name, fail)
+            found = said(root)
+        assert "a cell" not in str(found)
+        assert "(RuntimeError)" in str(found)
+        assert len(found.keys() & whole.keys()) >= len(whole) - 1
+
+
 def test_codiesp_without_its_corpus_says_how_to_fetch_it(tmp_path: Path) -> None:
     found = said(checkout(tmp_path / "repo", "codiesp"))["source"]
     assert any(level == "missing" and "chartcode fetch codiesp" in text for level, text in found)
@@ -142,13 +181,24 @@ def test_versions_are_held_against_the_pins(tmp_path: Path) -> None:
     assert ("missing", "not installed: no-such-package; run `make install`") in found
 
 
-@pytest.mark.parametrize("params", [None, "data: [", "data:\n  source: atlantis\n  max_patients: null\n"])
-def test_broken_params_are_a_finding(tmp_path: Path, params: str | None) -> None:
+ATLANTIS = b"data:\n  source: atlantis\n  max_patients: null\n"
+
+
+@pytest.mark.parametrize("params", [None, "folder", b"data: [", ATLANTIS, b"data:\n  source: \xff\xfe\n", b"\x00", b""])
+def test_broken_params_are_a_finding_and_status_1(
+    tmp_path: Path, params: bytes | str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = checkout(tmp_path / "repo", "synthetic")
     (root / "params.yaml").unlink()
-    if params is not None:
-        (root / "params.yaml").write_text(params)
-    assert said(root)["source"][0][0] == "missing"
+    if params == "folder":
+        (root / "params.yaml").mkdir()
+    elif isinstance(params, bytes):
+        (root / "params.yaml").write_bytes(params)
+    (finding,) = said(root)["source"]
+    assert finding[0] == "missing" and "params.yaml" in finding[1]
+    monkeypatch.chdir(root)
+    assert cli.main(["doctor"]) == 1
+    assert "missing  source" in capsys.readouterr().out
 
 
 def test_an_empty_folder_is_no_crash(tmp_path: Path) -> None:

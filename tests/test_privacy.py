@@ -94,6 +94,8 @@ def worked_out_of_lists(shown: dict, ks: list[int]) -> dict[str, set[int]]:
                 fits = {k for k in range(1, n + 1) if abs(part * k / n - whole) <= 5e-5 * (1 + k / n)}
                 name = f"by {over_all_notes} and {over_labelled}"
                 found[f"labelled {name}"], found[f"unlabelled {name}"] = fits, {n - k for k in fits}
+                if positives is not None:
+                    found[f"second and later labels {name}"] = {positives - k for k in fits}
     hits: dict[tuple[int, str], set[int]] = {}  # by list length and the number that gives it away
     for k in ks:
         rate, recall = shown[f"p_at_{k}"], shown[f"r_at_{k}"]
@@ -212,13 +214,22 @@ def test_five_wrong_first_suggestions_cannot_be_counted(wrong: int) -> None:
     shown = published(one_label_ward(wrong), params=params)
     assert shown["n"] == shown["n_labelled"] == shown["positives"] == 100
     telling = ("p_at_1", "r_at_1", "r_precision", "map", "micro_f1", "micro_precision", "example_f1", "exact_match")
-    assert {key: value for key, value in shown.items() if key.startswith(telling) and value is not None} == {}
+    told = {key for key, value in shown.items() if key.startswith(telling) and value is not None}
+    assert told == {"micro_f1_predict_all"}  # that is the prevalence
 
 
 def test_fifteen_wrong_first_suggestions_are_told() -> None:
     shown = published(one_label_ward(15))
     assert (shown["p_at_1"], shown["p_at_1_labelled"], shown["r_at_1"], shown["map"]) == (0.85, 0.85, 0.85, 0.925)
     assert shown["r_precision"] is None  # with one label a note it is p_at_1 under another name
+
+
+def test_three_notes_with_a_code_outside_the_labels_are_not_told() -> None:
+    ward = one_label_ward(15)
+    ward = make("test", ward.codes, ward.truth, ward.scores, patients=ward.patients, n_codes=[2, 2, 2] + [1] * 97)
+    shown = published(ward)
+    assert (shown["map"], shown["micro_f1"]) == (0.925, 0.85)
+    assert shown["map_all_codes"] is shown["micro_f1_all_codes"] is None
 
 
 @pytest.mark.parametrize("positives", [1, 10])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import csv
 import gzip
 import importlib
 import importlib.metadata
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tomllib
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -53,18 +54,43 @@ class Finding:
 
 def examine(root: Path = Path(), environment: Mapping[str, str] = os.environ) -> list[Finding]:
     """Everything `chartcode doctor` reports about the checkout at `root`. Never raises for what it finds."""
-    found = [_python(), *_packages(root), _git(root), *_remote(root, environment), _login(root, environment)]
+    found = [
+        _python(),
+        *_examined("warning", "packages", lambda: _packages(root)),
+        *_examined("missing", "git", lambda: [_git(root)]),
+        *_examined("warning", "remote", lambda: _remote(root, environment)),
+        *_examined("warning", "login", lambda: [_login(root, environment)]),
+    ]
+    gpu = _examined("warning", "gpu", lambda: [_gpu()])
     try:
         source = load(DataParams, root / "params.yaml").source
-    except ChartcodeError as error:
-        return [*found, Finding("missing", "source", str(error)), _gpu()]
+    except Exception as error:  # noqa: BLE001  whatever is wrong with params.yaml is a finding
+        return [*found, Finding("missing", "source", _reason(error, root / "params.yaml")), *gpu]
     folder = root / "data/raw" / source
-    return [*found, *_source(root, source, folder), _gpu(), *_cost(root, folder)]
+    files = _examined("missing", "files", lambda: _source(root, source, folder))
+    return [*found, *files, *gpu, *_examined("warning", "disk", lambda: _cost(root, folder))]
+
+
+def _examined(level: Level, topic: str, look: Callable[[], list[Finding]]) -> list[Finding]:
+    """What `look` finds; a finding of `level` when it fails, so that one bad file does not hide the rest."""
+    try:
+        return look()
+    except Exception as error:  # noqa: BLE001  a doctor that dies of the disease helps nobody
+        return [Finding(level, topic, _reason(error))]
+
+
+def _reason(error: Exception, path: Path | None = None) -> str:
+    """An error in one line; of a foreign one the kind alone, since its message may quote a cell."""
+    if isinstance(error, ChartcodeError):
+        return str(error)
+    place = path or (error.filename if isinstance(error, OSError) else None) or "this check"
+    kind = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    return f"{place}: cannot be examined ({kind})"
 
 
 def report(findings: Iterable[Finding]) -> str:
     """The findings as aligned lines."""
-    return "".join(f"{f.level:<8} {f.topic:<9} {f.text}\n" for f in findings)
+    return "".join(f"{f.level:<8} {f.topic:<9} {' '.join(f.text.split())}\n" for f in findings)
 
 
 def refuse_missing(findings: Iterable[Finding]) -> None:
@@ -84,10 +110,11 @@ def _packages(root: Path) -> list[Finding]:
     """Installed versions against the pins of pyproject.toml; extras that are not installed are no fault."""
     try:
         project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    except (OSError, ValueError, KeyError):
+        listed = {"": project["dependencies"], **project.get("optional-dependencies", {})}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return [Finding("warning", "packages", f"{root / 'pyproject.toml'}: not readable; run from the repository")]
     other, absent, right = [], [], 0
-    for extra, pins in {"": project["dependencies"], **project.get("optional-dependencies", {})}.items():
+    for extra, pins in listed.items():
         for pin in pins:
             match = re.match(r"([A-Za-z0-9._-]+)(?:\[[^]]*])?==([0-9A-Za-z.]+?)(\.\*)?(?:[ ;]|$)", pin)
             if match is None:
@@ -208,10 +235,13 @@ def _source(root: Path, source: str, folder: Path) -> list[Finding]:
             read_header(path, table)
             if _header_only(path):
                 empty.append(name)
-        except ChartcodeError as error:
-            absent.append(Finding("missing", "files", str(error)))
-        except (OSError, EOFError, zlib.error):
+        except (gzip.BadGzipFile, EOFError, zlib.error):
             absent.append(Finding("missing", "files", f"{path}: not a whole gzip file; download it again"))
+        except csv.Error:
+            text = f"{path}: header is not a line of CSV (line ends of an old Mac?); save it with \\n line ends"
+            absent.append(Finding("missing", "files", text))
+        except (ChartcodeError, OSError) as error:
+            absent.append(Finding("missing", "files", _reason(error, path)))
     for name in (SPLITS_FILE, EVIDENCE_FILE):
         if not (folder / name).is_file():
             absent.append(Finding("missing", "files", f"{folder / name}: file is missing"))
@@ -234,8 +264,8 @@ def _source(root: Path, source: str, folder: Path) -> list[Finding]:
 def _release(folder: Path) -> Finding:
     try:
         return Finding("ok", "release", mimic.release(mimic.count_rows(folder)))
-    except ChartcodeError as error:
-        return Finding("missing", "files", str(error))
+    except (ChartcodeError, OSError) as error:
+        return Finding("missing", "files", _reason(error, folder))
 
 
 def _header_only(path: Path) -> bool:
@@ -254,7 +284,7 @@ def _gpu() -> Finding:
 
 def _cost(root: Path, folder: Path) -> list[Finding]:
     """Free disk against need, and hours: guesses, with what they rest on."""
-    raw = sum(p.stat().st_size for p in folder.rglob("*.gz") if p.is_file())  # through links
+    raw = sum(_size(path) for path in folder.rglob("*.gz"))
     need = DISK_BASE + DISK_FACTOR * raw
     free = shutil.disk_usage(root.resolve()).free
     rule = f"{DISK_FACTOR} x the raw files + {DISK_BASE >> 30} GB, a guess"
@@ -272,12 +302,18 @@ def _cost(root: Path, folder: Path) -> list[Finding]:
     return found
 
 
+def _size(path: Path) -> int:
+    """Bytes of a file, through links; 0 when it cannot be reached."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def _notes(folder: Path) -> tuple[int, str]:
     """How many notes a source holds, and how that is known."""
     discharge = RAW_TABLES["discharge"].path
-    with contextlib.suppress(ChartcodeError, KeyError):
+    with contextlib.suppress(ChartcodeError, OSError, KeyError, TypeError, ValueError):
         return Artifact(folder, verify=False).rows(discharge), "counted"
-    if not (folder / discharge).is_file():
-        return 0, ""
     guess = f"guessed from the size of {Path(discharge).name}"
-    return (folder / discharge).stat().st_size // BYTES_PER_NOTE, guess
+    return _size(folder / discharge) // BYTES_PER_NOTE, guess

@@ -133,15 +133,13 @@ def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
         "r_precision": np.full(n, np.nan) if one_each else ranking.r_precision,
     }
     for key, values in measures.items():
-        counts = (*whole, *_ends(values, n), *_ends(values, notes))
+        counts = whole + _ends(values, n) + _ends(values, notes)
         if one_each:
             counts += (int(np.count_nonzero(values >= 1)),)
         numbers[key] = Guarded(float(values.mean()), counts)
         numbers[f"{key}_labelled"] = Guarded(_mean(values[labelled]), counts + both)
-    every = ranking.average_precision_all_codes
-    outside = int(cohort.n_codes.sum()) - positives
-    counts = (*numbers["map"].counts, *_ends(every, n), outside)
-    numbers["map_all_codes"] = Guarded(float(every.mean()), counts)
+    every, outside = ranking.average_precision_all_codes, int(cohort.n_codes.sum()) - positives
+    numbers["map_all_codes"] = Guarded(float(every.mean()), numbers["map"].counts).plus(*_ends(every, n), outside)
     return numbers
 
 
@@ -173,10 +171,10 @@ def _decisions(cohort: Cohort, chosen: ChosenThresholds) -> Numbers:
     floor = decisions.predict_all_f1(made.label_true, cohort.n)[made.label_true > 0]
     micro_floor = float(decisions.predict_all_f1(made.true, cohort.n * cohort.labels))
     micro, macro = numbers["micro_f1"], numbers["macro_f1"]
-    empty = np.count_nonzero((made.note_called == 0) & (made.note_true == 0))
+    some = int(np.count_nonzero((made.note_hits > 0) | (made.note_called + made.note_true == 0)))  # F1 above 0
     return numbers | {
         "exact_match": Guarded(exact / cohort.n, (exact, cohort.n - exact)),
-        "example_f1": Guarded(decisions.example_f1(made), (np.count_nonzero(made.note_hits) + empty, cohort.n - exact)),
+        "example_f1": Guarded(decisions.example_f1(made), (some, cohort.n - exact)),
         # macro_f1 less its lift is the floor.
         "macro_f1_lift": Guarded(macro.value - _mean(floor), (*macro.counts, *whole, *few)),
         "macro_f1_predict_all": Guarded(_mean(floor), whole + few),
