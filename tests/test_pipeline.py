@@ -161,8 +161,10 @@ def test_a_teammate_pulls_although_codiesp_was_never_built(checkout: Path, tmp_p
     clone = tmp_path / "clone"
     run(tmp_path, "git", "clone", "-q", str(checkout), str(clone))
     run(clone, "dvc", "remote", "add", "--local", "-d", "near", str(tmp_path / "remote"))
+    run(clone, "dvc", "checkout", "--force", status=255)  # nothing is here yet
     command = next(line for line in (ROOT / "Makefile").read_text().splitlines() if "dvc pull" in line and "\t" in line)
     run(clone, "dvc", *command.split("/dvc ")[1].split())
+    run(clone, "dvc", "checkout")
     for place in ("data/gold/labels.npz", "models/tfidf/weights.safetensors", "data/raw/synthetic/splits.csv"):
         assert (clone / place).read_bytes() == (checkout / place).read_bytes()
     assert UP_TO_DATE in run(clone, "dvc", "repro")

@@ -15,7 +15,7 @@ from chartcode.lineage import code_files
 from tests.conftest import ROOT
 
 Stages = dict[str, dict[str, Any]]
-SECTIONLESS = {"split.py": "split"}
+UNCACHED = {"codiesp"}  # made in a second; where it was never built, a cached out fails checkout, pull and exp apply
 
 
 def stages_of(file: Path) -> Stages:
@@ -94,14 +94,14 @@ def test_no_costly_trap_of_dvc_is_used() -> None:
         assert "persist" not in text
         assert "always_changed" not in text
         for out in stage.get("outs", []):
-            assert isinstance(out, str), f"{name}: an out with cache: false switches the run cache off"
+            assert isinstance(out, str) or name in UNCACHED, f"{name}: cache: false switches the run cache off"
         for kind in ("metrics", "plots"):
             for entry in stage.get(kind, []):
                 assert next(iter(entry.values()))["cache"] is False, f"{name}: small files belong in Git"
 
 
 def test_no_dependency_is_the_parent_folder_of_several_outs() -> None:
-    outs = [out for stage in ALL.values() for out in stage.get("outs", [])]
+    outs = [out for stage in ALL.values() for out in names(stage.get("outs", []))]
     for stage in ALL.values():
         for dep in stage["deps"]:
             assert sum(out.startswith(f"{dep}/") for out in outs) <= 1

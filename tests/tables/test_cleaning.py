@@ -80,7 +80,7 @@ def test_the_whole_clean_text_leads_to_all_words_of_the_source(source: str) -> N
     if text:
         ((start, stop),) = to_source([(0, len(text))], segments)
         assert not source[:start].strip()
-        assert not source[stop:].strip()
+        assert not source[stop:].strip().strip("_")  # a mask's further underscores were cut
 
 
 @pytest.mark.parametrize("mask", ["__", "[**Name**]", "______"])
