@@ -21,7 +21,17 @@ COUNTS = ("n", "n_labelled", "patients", "labels", "labels_with_positives", "lab
 HEADLINE = (
     *("n", "patients", "labels", "positives"),
     *("micro_f1", "micro_f1_lift", "macro_f1", "macro_f1_lift", "micro_f1_per_label", "macro_f1_per_label"),
-    *("micro_precision", "micro_recall", "map", "map_all_codes", "p_at_5", "p_at_8", "p_at_15", "r_precision"),
+    *(
+        "micro_precision",
+        "micro_recall",
+        "micro_f1_all_codes",
+        "map",
+        "map_all_codes",
+        "p_at_5",
+        "p_at_8",
+        "p_at_15",
+        "r_precision",
+    ),
     *("auroc_micro", "auroc_macro", "auprc_micro", "auprc_macro", "exact_match", "ece"),
 )
 NOTHING = "-"

@@ -165,6 +165,7 @@ def write_silver(
             ["subject_id", "hadm_id", "table", "seq_num", "icd_code", "icd_version"]
         )
         writer.parquet("codes.parquet", admitted.to_pyarrow().select(CODES_SCHEMA.names).cast(CODES_SCHEMA))
+    _check(planned, bronze.rows("discharge.parquet"), writer)
     excluded = _excluded(_marked(planned, writer, REASONS[7]))
     writer.parquet("excluded.parquet", excluded)
     waterfall = _waterfall(planned, excluded)
@@ -244,6 +245,18 @@ def _excluded(planned: pa.Table) -> pa.Table:
     """Notes that are not in silver, each with its reason, sorted."""
     out = planned.filter(pc.not_equal(planned["reason"], _KEPT)).select(["note_id", "subject_id", "hadm_id", "reason"])
     return out.sort_by([("subject_id", "ascending"), ("note_id", "ascending")])
+
+
+def _check(planned: pa.Table, notes_in: int, writer: Writer) -> None:
+    """The contract of silver: no note multiplied or lost by a join, one note an admission, nothing required missing."""
+    written = pq.read_table(writer.path("notes.parquet"), columns=["note_id", "subject_id", "hadm_id", "n_tokens"])
+    if planned.num_rows != notes_in or pc.count_distinct(planned["note_id"]).as_py() != notes_in:
+        raise DataError("data/bronze: a note meets several admissions or patients; run `dvc repro --force bronze`")
+    if pc.count_distinct(written["hadm_id"]).as_py() != written.num_rows:
+        raise DataError("data/silver: hadm_id: an admission has two notes; run `dvc repro --force silver`")
+    for name in written.column_names:
+        if written[name].null_count:
+            raise DataError(f"data/silver: {name}: missing in some row; run `dvc repro --force silver`")
 
 
 def _waterfall(planned: pa.Table, excluded: pa.Table) -> list[dict[str, Any]]:
