@@ -10,21 +10,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import ibis
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import scipy.sparse as sp
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.errors import DataError
 from chartcode.logs import log
 from chartcode.params import GoldParams
+from chartcode.tables import engine
 
 
-def label_codes(codes: pa.Table, params: GoldParams) -> pa.Table:
-    """The codes of silver that can be labels: the chosen ICD version and tables."""
-    tables = pc.is_in(codes["table"], pa.array(list(params.tables)))
-    return codes.filter(pc.and_(tables, pc.equal(codes["icd_version"], params.icd_version)))
+def label_codes(codes: Any, params: GoldParams) -> Any:
+    """(hadm_id, icd_code) of the chosen ICD version and tables, once each: a code in two tables is one label."""
+    chosen = codes.filter((codes.icd_version == params.icd_version) & codes.table.isin(list(params.tables)))
+    return chosen.select("hadm_id", "icd_code").distinct()
+
+
+def note_counts(labelled: Any, splits: Any, params: GoldParams) -> Any:
+    """(icd_code, notes): in how many notes a code stands, of train, or with `select_on: cohort` of all splits."""
+    dealt = splits.filter(splits.split == "train" if params.select_on == "train" else splits.split != "unused")
+    return labelled.semi_join(dealt, "hadm_id").group_by("icd_code").aggregate(notes=ibis._.count())
+
+
+def positives(labelled: Any, labels: list[str]) -> Any:
+    """(hadm_id, label) of every true pair, `label` the code's column in the label matrix."""
+    columns = ibis.memtable(pa.table({"icd_code": labels, "label": range(len(labels))}))
+    return labelled.inner_join(columns, "icd_code").select("hadm_id", "label")
 
 
 def choose_labels(counts: Mapping[str, int], params: GoldParams) -> list[str]:
@@ -40,27 +53,25 @@ def write_gold(silver: Artifact, split: Artifact, writer: Writer, params: GoldPa
     """Write the gold artifact. Raises DataError when train is empty, no code is common enough or rows do not align."""
     notes = silver.table("notes.parquet", ["subject_id", "hadm_id", "note_id"])
     splits = _aligned_splits(notes, split.table("splits.parquet"))
-    codes = label_codes(silver.table("codes.parquet"), params)
-    row_of = {hadm: row for row, hadm in enumerate(notes["hadm_id"].to_pylist())}
-    rows = np.fromiter((row_of[h] for h in codes["hadm_id"].to_pylist()), np.int64, codes.num_rows)
-    encoded = codes["icd_code"].combine_chunks().dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    # One row per (note, code): the same code in two label tables counts once.
-    pairs = sp.csr_matrix(
-        (np.ones(codes.num_rows, np.int64), (rows, encoded.indices.to_numpy())), (len(splits), len(names))
-    )
-    pairs.data[:] = 1
-    chosen_from = splits == "train" if params.select_on == "train" else splits != "unused"
-    if not chosen_from.any():
+    if not (splits == "train").any():
         raise DataError("gold: no train note; raise split.train or give more patients")
-    counts = np.asarray(pairs[chosen_from].sum(axis=0)).ravel()
-    labels = choose_labels({n: int(c) for n, c in zip(names, counts, strict=True) if c}, params)
-    if not labels:
-        raise DataError("gold: no code is common enough; lower gold.min_count or set gold.top_k")
-    column = {name: index for index, name in enumerate(names)}
-    matrix = sp.csr_matrix(pairs[:, [column[label] for label in labels]], dtype=np.int8)
+    with engine.engine() as connection:
+        labelled = label_codes(engine.table(connection, silver, "codes.parquet"), params)
+        counted = note_counts(labelled, engine.table(connection, split, "splits.parquet"), params).to_pyarrow()
+        counts = dict(zip(counted["icd_code"].to_pylist(), counted["notes"].to_pylist(), strict=True))
+        labels = choose_labels(counts, params)
+        if not labels:
+            raise DataError("gold: no code is common enough; lower gold.min_count or set gold.top_k")
+        pairs = positives(labelled, labels).to_pyarrow()
+        sizes = labelled.group_by("hadm_id").aggregate(codes=ibis._.count()).to_pyarrow()
+    row_of = {hadm: row for row, hadm in enumerate(notes["hadm_id"].to_pylist())}
+    rows = np.fromiter((row_of[h] for h in pairs["hadm_id"].to_pylist()), np.int64, pairs.num_rows)
+    ones = np.ones(pairs.num_rows, np.int8)
+    matrix = sp.csr_matrix((ones, (rows, pairs["label"].to_numpy())), (len(splits), len(labels)), dtype=np.int8)
     matrix.sort_indices()
-    _save(writer, matrix, labels, notes, np.diff(pairs.indptr), splits)
+    n_codes = np.zeros(len(splits), np.int32)
+    n_codes[[row_of[h] for h in sizes["hadm_id"].to_pylist()]] = sizes["codes"].to_numpy()
+    _save(writer, matrix, labels, notes, n_codes, splits)
     log("gold").info("labels chosen", notes=matrix.shape[0], labels=len(labels), positives=int(matrix.nnz))
 
 
