@@ -53,6 +53,7 @@ lock: .venv/dev  ## resolve the locks anew from pyproject.toml (names, versions,
 # CodiEsp has 750 notes: every gold code is a label (the top 50 would cover 343 of 1,357 test pairs).
 LANGUAGE ?= en
 codiesp: .venv/base  ## real open cases (after `chartcode fetch codiesp`), every gold code; LANGUAGE=es for Spanish
+	@git diff --quiet HEAD -- params.yaml || { echo "error: params.yaml differs from the last commit and an experiment builds on it; make reset, or commit"; exit 1; }
 	$(BIN)/dvc exp run -S data.source=codiesp -S codiesp.language=$(LANGUAGE) \
 		-S gold.top_k=null -S gold.min_count=1 -S silver.min_tokens=0
 	@$(BIN)/chartcode compare

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chartcode import compare
+from chartcode.artifacts import writing
 from chartcode.errors import DataError
 
 
@@ -49,9 +50,16 @@ def test_all_numbers_on_request(tmp_path: Path) -> None:
     assert "micro_f1_hi" not in text
 
 
-def test_ends_with_the_paths_of_what_was_written(tmp_path: Path) -> None:
-    text = compare.render(compare.read_metrics(two_coders(tmp_path)))
-    assert text.splitlines()[-2:] == [
+def test_ends_with_the_paths_of_what_was_written_and_whose_notes_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    judged = compare.read_metrics(two_coders(tmp_path))
+    with writing(Path("data/scores/tfidf"), "codiesp") as writer:
+        writer.json("x.json", 1)
+    assert compare.render(judged).splitlines()[-1].endswith("data/scores/tfidf/  (source: codiesp)")
+    (Path("data/scores/tfidf") / "manifest.json").unlink()
+    assert compare.render(judged).splitlines()[-2:] == [
         "written: metrics/laat/  data/scores/laat/",
         "written: metrics/tfidf/  data/scores/tfidf/",
     ]

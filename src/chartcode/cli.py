@@ -83,9 +83,14 @@ def _link_mimic(chosen: argparse.Namespace) -> None:
     _at_root()
     linked = mimic.link(chosen.note, chosen.hosp, chosen.splits)
     sys.stdout.write("\n".join([*linked.lines(), f"written: {mimic.FOLDER}/"]) + "\n")
-    sys.stdout.write(
-        "next: dvc exp run -S data.source=mimic-iv   (or set data.source in params.yaml, then dvc repro)\n"
-    )
+    if "discharge" in linked.absent:
+        sys.stdout.write(
+            "next: link the notes; until then only bronze runs: dvc exp run -S data.source=mimic-iv bronze\n"
+        )
+    else:
+        sys.stdout.write(
+            "next: dvc exp run -S data.source=mimic-iv   (or set data.source in params.yaml, then dvc repro)\n"
+        )
 
 
 def _compare(chosen: argparse.Namespace) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chartcode.errors import DataError
+from chartcode.artifacts import Artifact
+from chartcode.errors import ArtifactError, DataError
 
 METRICS = Path("metrics")
 SCORES = Path("data/scores")
@@ -76,8 +77,18 @@ def render(judged: Judged, *, everything: bool = False, folder: Path = METRICS, 
         blocks.append(_aligned(rows))
     if any(f"{name}_lo" in values for splits in judged.values() for values in splits.values() for name in values):
         blocks.append(f"[low, high]: 95% bootstrap over patients. {NOTHING} : withheld (small cell) or not defined.")
-    blocks.append("\n".join(f"written: {folder / coder}/  {scores / coder}/" for coder in judged))
+    blocks.append(
+        "\n".join(f"written: {folder / coder}/  {scores / coder}/{_source(scores / coder)}" for coder in judged)
+    )
     return "\n\n".join(blocks) + "\n"
+
+
+def _source(scores: Path) -> str:
+    """Which hospital a coder's scores are of, as their manifest says; nothing where they are not on this machine."""
+    try:
+        return f"  (source: {Artifact(scores, verify=False).source})"
+    except ArtifactError:
+        return ""
 
 
 def _names(numbers: Sequence[Numbers], *, everything: bool) -> list[str]:
