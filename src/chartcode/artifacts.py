@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -95,6 +95,24 @@ class Writer:
                 rows += table.num_rows
         self._rows[name] = rows
         return rows
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read back a Parquet file of this unfinished artifact, every page checked."""
+        return pq.read_table(self.path(name), columns=columns, page_checksum_verification=True)
+
+    def rows(self, name: str) -> int:
+        """Rows of a file written so far."""
+        return self._rows[name]
+
+    def filter_parquet(
+        self, name: str, keep: Callable[[pa.RecordBatch], pa.Array], dictionary: Sequence[str] | bool = True
+    ) -> None:
+        """Write a Parquet file again with the rows for which `keep`, given each batch in order, is true."""
+        whole = self.path(name).rename(self.path(f"{name}.whole"))
+        with pq.ParquetFile(whole, page_checksum_verification=True) as file:
+            kept = (batch.filter(keep(batch)) for batch in file.iter_batches(ROW_GROUP))
+            self.parquet(name, kept, file.schema_arrow, dictionary)
+        whole.unlink()
 
     def json(self, name: str, value: Any) -> None:
         """Write JSON with sorted keys; NaN is refused."""

@@ -93,7 +93,7 @@ class TfidfCoder(Coder):
             self.weights[column], self.bias[column] = model.coef_[0], model.intercept_[0]
 
         # Labels do not depend on each other and liblinear runs without the GIL. BLAS gets one thread: how it splits a
-        # sum over the threads that are free changes weights near the tolerance (and costs ten times the time).
+        # sum over the threads that are free changes weights near the tolerance, and costs time.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
             every = pool.map(fit_label, range(len(self.codes)))
             list(tqdm(every, total=len(self.codes), desc="tfidf labels", disable=None, leave=False))
@@ -127,10 +127,11 @@ class TfidfCoder(Coder):
 
     def scores(self, notes: Iterable[pa.RecordBatch]) -> FloatArray:
         """Sigmoid of the linear scores, float32 (N, L)."""
+        weights = self.weights.T.astype(np.float64)
         parts = [np.zeros((0, len(self.codes)), np.float32)]
         for batch in notes:
             features = self.vectorizer.transform(batch.column("text").to_pylist())
-            logits = features @ self.weights.T.astype(np.float64) + self.bias
+            logits = features @ weights + self.bias
             parts.append((1 / (1 + np.exp(-logits))).astype(np.float32))
         return np.concatenate(parts)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -144,11 +144,8 @@ def _write_table(
     if table.key:
         repeated = _repeated_keys(writer.path(name), table)
         if repeated:
-            first = writer.path(f"{name}.first")
-            writer.path(name).rename(first)
-            writer.parquet(name, _first_of_each(first, table, tally, repeated), table.schema, encoded)
-            first.unlink()
-    tally.rows_out = pq.read_metadata(writer.path(name)).num_rows
+            writer.filter_parquet(name, _first_of_each(table, tally, repeated), encoded)
+    tally.rows_out = writer.rows(name)
 
 
 def _sound_rows(
@@ -194,29 +191,30 @@ def _repeated_keys(path: Path, table: RawTable) -> set[tuple[Any, ...]]:
 
 
 def _first_of_each(
-    path: Path, table: RawTable, tally: Tally, repeated: set[tuple[Any, ...]]
-) -> Iterator[pa.RecordBatch]:
+    table: RawTable, tally: Tally, repeated: set[tuple[Any, ...]]
+) -> Callable[[pa.RecordBatch], pa.Array]:
+    """Marks the rows to keep, batch by batch in order: the first of each key; the others are quarantined."""
     seen: set[tuple[Any, ...]] = set()
     reason = f"{'+'.join(table.key)}: stands twice"
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        for batch in file.iter_batches(4096):
-            keep = np.ones(batch.num_rows, bool)
-            for row, key in enumerate(zip(*(batch.column(k).to_pylist() for k in table.key), strict=True)):
-                if key not in repeated:
-                    continue
-                if key in seen:
-                    keep[row] = False
-                    cells = [
-                        None if v is None else str(v).encode() for v in batch.slice(row, 1).to_pylist()[0].values()
-                    ]
-                    tally.reject(reason, _cells_as_json(cells))
-                seen.add(key)
-            yield batch.filter(pa.array(keep))
+
+    def keep(batch: pa.RecordBatch) -> pa.Array:
+        first = np.ones(batch.num_rows, bool)
+        for row, key in enumerate(zip(*(batch.column(k).to_pylist() for k in table.key), strict=True)):
+            if key not in repeated:
+                continue
+            if key in seen:
+                first[row] = False
+                values = batch.slice(row, 1).to_pylist()[0].values()
+                tally.reject(reason, _cells_as_json([None if v is None else str(v).encode() for v in values]))
+            seen.add(key)
+        return pa.array(first)
+
+    return keep
 
 
 def _dictionary(writer: Writer) -> dict[int, pa.Array]:
     """Codes of d_icd_diagnoses by ICD version; empty where the source has none."""
-    rows = pq.read_table(writer.path("d_icd_diagnoses.parquet"), columns=["icd_code", "icd_version"])
+    rows = writer.table("d_icd_diagnoses.parquet", ["icd_code", "icd_version"])
     found = {
         version: rows.filter(pc.equal(rows["icd_version"], version))["icd_code"].combine_chunks() for version in (9, 10)
     }
@@ -224,7 +222,7 @@ def _dictionary(writer: Writer) -> dict[int, pa.Array]:
 
 
 def _check_split_names(raw: Path, writer: Writer) -> None:
-    names = pq.read_table(writer.path("splits.parquet"), columns=["split"])["split"].unique().to_pylist()
+    names = writer.table("splits.parquet", ["split"])["split"].unique().to_pylist()
     if set(names) - set(SPLITS):
         raise DataError(f"{raw / SPLITS_FILE}: split: must be one of {', '.join(SPLITS)}")
 
@@ -239,7 +237,7 @@ def _copy_evidence(path: Path, writer: Writer, only_kept_notes: bool) -> None:
     except (pa.ArrowInvalid, KeyError, ValueError):
         raise DataError(f"{path}: not evidence; expected columns {', '.join(EVIDENCE_SCHEMA.names)}") from None
     if only_kept_notes:
-        kept = pq.read_table(writer.path("discharge.parquet"), columns=["note_id"])["note_id"].combine_chunks()
+        kept = writer.table("discharge.parquet", ["note_id"])["note_id"].combine_chunks()
         rows = rows.filter(pc.is_in(rows["note_id"], kept))
     writer.parquet("evidence.parquet", rows)
 

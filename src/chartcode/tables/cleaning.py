@@ -192,7 +192,7 @@ def clean_batch(texts: pa.Array) -> pa.StructArray:
         cleaned.append(text)
         words = text.split()
         tokens.append(len(words))
-        digests.append(_digest(words))
+        digests.append(sha256(" ".join(words).encode()).hexdigest())
         for section in locate_sections(text):
             names.append(section.name)
             starts.append(section.clean_start)
@@ -209,15 +209,6 @@ def clean_batch(texts: pa.Array) -> pa.StructArray:
         ],
         fields=list(CLEANED_TYPE),
     )
-
-
-def _digest(words: Sequence[str]) -> str:
-    return sha256(" ".join(words).encode()).hexdigest()
-
-
-def word_digests(texts: Iterable[str]) -> list[str]:
-    """The digest of each clean text's words, as `clean_batch` gives it."""
-    return [_digest(text.split()) for text in texts]
 
 
 def _list_of(kind: pa.ListType, ends: list[int], columns: Sequence[list[int] | list[str]]) -> pa.ListArray:

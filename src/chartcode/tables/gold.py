@@ -20,12 +20,7 @@ from chartcode.errors import DataError
 from chartcode.logs import log
 from chartcode.params import GoldParams
 from chartcode.tables import engine
-
-
-def label_codes(codes: Any, params: GoldParams) -> Any:
-    """(hadm_id, icd_code) of the chosen ICD version and tables, once each: a code in two tables is one label."""
-    chosen = codes.filter((codes.icd_version == params.icd_version) & codes.table.isin(list(params.tables)))
-    return chosen.select("hadm_id", "icd_code").distinct()
+from chartcode.tables.codes import label_codes
 
 
 def note_counts(labelled: Any, splits: Any, params: GoldParams) -> Any:
@@ -56,7 +51,9 @@ def write_gold(silver: Artifact, split: Artifact, writer: Writer, params: GoldPa
     if not (splits == "train").any():
         raise DataError("gold: no train note; raise split.train or give more patients")
     with engine.engine() as connection:
-        labelled = label_codes(engine.table(connection, silver, "codes.parquet"), params)
+        # Once each: a code that stands in two label tables is one label.
+        coded = label_codes(engine.table(connection, silver, "codes.parquet"), params)
+        labelled = coded.select("hadm_id", "icd_code").distinct()
         counted = note_counts(labelled, engine.table(connection, split, "splits.parquet"), params).to_pyarrow()
         counts = dict(zip(counted["icd_code"].to_pylist(), counted["notes"].to_pylist(), strict=True))
         labels = choose_labels(counts, params)

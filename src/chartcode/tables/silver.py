@@ -13,7 +13,6 @@ from typing import Any
 import ibis
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, Writer
@@ -21,7 +20,8 @@ from chartcode.errors import DataError
 from chartcode.logs import log
 from chartcode.params import DataParams, GoldParams, SilverParams
 from chartcode.tables import engine
-from chartcode.tables.cleaning import CLEANED_TYPE, EDITS_TYPE, SECTIONS_TYPE, clean_batch, word_digests
+from chartcode.tables.cleaning import CLEANED_TYPE, EDITS_TYPE, SECTIONS_TYPE, clean_batch
+from chartcode.tables.codes import codes, label_codes
 
 SILVER_SCHEMA = pa.schema(
     [
@@ -69,17 +69,6 @@ OLDEST = 120  # years
 def clean_note(text: pa.Array) -> pa.Array:
     """`cleaning.clean_batch` as an expression."""
     return clean_batch(text)
-
-
-def codes(diagnoses: Any, procedures: Any) -> Any:
-    """One row per (admission, table, version, code): duplicates fall together at their first place."""
-    parts = [
-        rows.select("subject_id", "hadm_id", "icd_version", "icd_code", "seq_num", table=ibis.literal(name))
-        for name, rows in (("diagnoses", diagnoses), ("procedures", procedures))
-    ]
-    keys = ["subject_id", "hadm_id", "table", "icd_version", "icd_code"]
-    every = ibis.union(*parts)
-    return every.group_by(keys).aggregate(seq_num=every.seq_num.min())
 
 
 def cohort(discharge: Any, admissions: Any, patients: Any, coded: Any, note_types: Sequence[str]) -> Any:
@@ -146,20 +135,22 @@ def write_silver(
     with engine.engine() as connection:
         tables = {n: engine.table(connection, bronze, f"{n}.parquet") for n in _TABLES}
         every_code = codes(tables["diagnoses_icd"], tables["procedures_icd"])
-        labels = every_code.filter(
-            (every_code.icd_version == gold.icd_version) & every_code.table.isin(list(gold.tables))
-        )
+        coded = label_codes(every_code, gold)
         planned = cohort(
-            tables["discharge"], tables["admissions"], tables["patients"], labels, silver.note_types
+            tables["discharge"], tables["admissions"], tables["patients"], coded, silver.note_types
         ).to_pyarrow()
         planned = _sampled(planned, data.max_patients)
         kept = planned.filter(pc.equal(planned["reason"], _KEPT)).drop_columns(["reason"])
         notes = clean_notes(tables["discharge"], ibis.memtable(kept))
-        seen: dict[str, set[int]] = {}
+        seen: dict[str, list[tuple[str, int]]] = {}
         long_enough = _long_enough(notes, max(silver.min_tokens, 1), kept.num_rows, seen)
         writer.parquet("notes.parquet", long_enough, SILVER_SCHEMA, _ENCODED)
         planned = _marked(planned, writer, REASONS[6])
-        _drop_shared(writer, {words for words, patients in seen.items() if len(patients) > 1})
+        shared = [note for same in seen.values() if len({patient for _, patient in same}) > 1 for note, _ in same]
+        if shared:
+            writer.filter_parquet(
+                "notes.parquet", lambda b: pc.invert(pc.is_in(b["note_id"], pa.array(shared))), _ENCODED
+            )
         final = connection.read_parquet(writer.path("notes.parquet").as_posix())
         admitted = every_code.semi_join(final, ["subject_id", "hadm_id"]).order_by(
             ["subject_id", "hadm_id", "table", "seq_num", "icd_code", "icd_version"]
@@ -194,51 +185,40 @@ def clean_notes(discharge: Any, kept: Any) -> Any:
     return rows.select(*SILVER_SCHEMA.names, "words").order_by(["subject_id", "hadm_id"])
 
 
-def _long_enough(notes: Any, min_tokens: int, expected: int, seen: dict[str, set[int]]) -> Iterator[pa.RecordBatch]:
-    """Notes of enough tokens; `seen` collects the patients of each digest of words."""
+def _long_enough(
+    notes: Any, min_tokens: int, expected: int, seen: dict[str, list[tuple[str, int]]]
+) -> Iterator[pa.RecordBatch]:
+    """Notes of enough tokens; `seen` collects the (note_id, subject_id) of each digest of words."""
     # Not a filter of the expression: DuckDB would clean each note once to count its tokens and again to show it.
     with tqdm(desc="silver notes", total=expected, unit=" notes", disable=None, leave=False) as bar:
         for batch in notes.to_pyarrow_batches(chunk_size=2048):
             bar.update(batch.num_rows)
             kept = batch.filter(pc.greater_equal(batch.column("n_tokens"), min_tokens))
-            for words, patient in zip(*(kept.column(c).to_pylist() for c in ("words", "subject_id")), strict=True):
-                seen.setdefault(words, set()).add(patient)
+            facts = (kept.column(name).to_pylist() for name in ("words", "note_id", "subject_id"))
+            for words, note, patient in zip(*facts, strict=True):
+                seen.setdefault(words, []).append((note, patient))
             yield kept.drop_columns(["words"])
-
-
-def _drop_shared(writer: Writer, shared: set[str]) -> None:
-    """Write notes.parquet again without the notes whose words stand for several patients."""
-    if not shared:
-        return
-    whole = writer.path("notes.parquet.whole")
-    writer.path("notes.parquet").rename(whole)
-
-    def others() -> Iterator[pa.RecordBatch]:
-        with pq.ParquetFile(whole, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(4096):
-                digests = word_digests(batch.column("text").to_pylist())
-                yield batch.filter(pa.array([words not in shared for words in digests]))
-
-    writer.parquet("notes.parquet", others(), SILVER_SCHEMA, _ENCODED)
-    whole.unlink()
 
 
 def _marked(planned: pa.Table, writer: Writer, reason: str) -> pa.Table:
     """The plan, with `reason` for each note that was to be kept and is not in notes.parquet."""
-    written = pq.read_table(writer.path("notes.parquet"), columns=["note_id"])["note_id"].combine_chunks()
-    lost = pc.and_(pc.equal(planned["reason"], _KEPT), pc.invert(pc.is_in(planned["note_id"], written)))
-    place = planned.schema.get_field_index("reason")
-    return planned.set_column(place, "reason", pc.if_else(lost, reason, planned["reason"]))
+    written = writer.table("notes.parquet", ["note_id"])["note_id"].combine_chunks()
+    return _left_out(planned, pc.invert(pc.is_in(planned["note_id"], written)), reason)
 
 
 def _sampled(planned: pa.Table, most: int | None) -> pa.Table:
-    kept = pc.equal(planned["reason"], _KEPT)
+    """The plan, with at most `most` patients among the notes to be kept."""
     if most is None:
         return planned
-    chosen = sample_patients(planned.filter(kept)["subject_id"], most)
-    outside = pc.and_(kept, pc.invert(pc.is_in(planned["subject_id"], chosen)))
-    reason = pc.if_else(outside, REASONS[5], planned["reason"])
-    return planned.set_column(planned.schema.get_field_index("reason"), "reason", reason)
+    chosen = sample_patients(planned.filter(pc.equal(planned["reason"], _KEPT))["subject_id"], most)
+    return _left_out(planned, pc.invert(pc.is_in(planned["subject_id"], chosen)), REASONS[5])
+
+
+def _left_out(planned: pa.Table, which: pa.ChunkedArray, reason: str) -> pa.Table:
+    """The plan, with `reason` for those of the notes to be kept that `which` marks."""
+    lost = pc.and_(pc.equal(planned["reason"], _KEPT), which)
+    place = planned.schema.get_field_index("reason")
+    return planned.set_column(place, "reason", pc.if_else(lost, reason, planned["reason"]))
 
 
 def _excluded(planned: pa.Table) -> pa.Table:
@@ -249,7 +229,7 @@ def _excluded(planned: pa.Table) -> pa.Table:
 
 def _check(planned: pa.Table, notes_in: int, writer: Writer) -> None:
     """The contract of silver: no note multiplied or lost by a join, one note an admission, nothing required missing."""
-    written = pq.read_table(writer.path("notes.parquet"), columns=["note_id", "subject_id", "hadm_id", "n_tokens"])
+    written = writer.table("notes.parquet", ["note_id", "subject_id", "hadm_id", "n_tokens"])
     if planned.num_rows != notes_in or pc.count_distinct(planned["note_id"]).as_py() != notes_in:
         raise DataError("data/bronze: a note meets several admissions or patients; run `dvc repro --force bronze`")
     if pc.count_distinct(written["hadm_id"]).as_py() != written.num_rows:
