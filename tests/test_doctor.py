@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import gzip
 import shutil
 import subprocess
@@ -19,15 +20,24 @@ ROOT = Path(__file__).resolve().parents[1]
 SECRET = "c2VjcmV0"
 
 
+OPEN = {"url": "azure://box/dvc", "account_name": "ours"}
+
+
+def put_remotes(path: Path, remotes: dict[str, dict[str, str]]) -> None:
+    config = configparser.ConfigParser(interpolation=None)
+    config.read_dict({f"'remote \"{name}\"'": settings for name, settings in remotes.items()})
+    with path.open("w") as file:
+        config.write(file)
+
+
 def checkout(folder: Path, source: str) -> Path:
     """A small checkout: params, pins, a DVC config, a git repository."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(f"data:\n  source: {source}\n  max_patients: null\n")
     (folder / "pyproject.toml").write_text('[project]\ndependencies = ["numpy==2.*"]\n')
     (folder / ".dvc").mkdir()
-    (folder / ".dvc/config").write_text(
-        "[core]\n    remote = azure\n['remote \"azure\"']\n    url = azure://box/dvc\n    account_name = ours\n"
-    )
+    remotes = {"synthetic": OPEN, "codiesp": OPEN, "mimic-iv": {"url": "../data/private/remote"}}
+    put_remotes(folder / ".dvc/config", remotes)
     subprocess.run(["git", "init", "-q", str(folder)], check=True)
     return folder
 
@@ -124,7 +134,7 @@ def test_folders_in_the_place_of_files_are_findings(tmp_path: Path) -> None:
     (root / "data/raw/mimic-iv/manifest.json").mkdir()
     found = said(root)
     assert any(level == "missing" and "patients.csv.gz" in text for level, text in found["files"])
-    assert found["packages"][0][0] == found["remote"][0][0] == "warning"
+    assert (found["packages"][0][0], found["remote"][0][0]) == ("warning", "missing")
     assert "disk" in found
 
 
@@ -152,16 +162,42 @@ def test_a_connection_string_that_redirects_is_a_warning_without_its_key(tmp_pat
     root = checkout(tmp_path / "repo", "synthetic")
     text = f"DefaultEndpointsProtocol=https;AccountName=theirs;AccountKey={SECRET};"
     found = said(root, {doctor.CONNECTION: text})
-    assert found["remote"][0] == ("ok", "azure: azure://box/dvc, account ours")
+    assert found["remote"][0] == ("ok", "synthetic: azure://box/dvc, account ours")
     assert found["remote"][1][0] == "warning"
     assert "account theirs" in found["remote"][1][1]
     assert SECRET not in str(found)
 
 
+def test_credentialed_data_stay_here_until_a_restricted_remote_is_named(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "repo", "mimic-iv")
+    found = said(root)
+    assert found["remote"][0][0] == "ok"
+    assert "a folder on this machine" in found["remote"][0][1]
+    assert "login" not in found
+    put_remotes(root / ".dvc/config.local", {"mimic-iv": {"url": "azure://locked/dvc", "account_name": "ours"}})
+    assert said(root)["remote"] == [("ok", "mimic-iv: azure://locked/dvc, account ours")]
+    assert "login" in said(root)
+
+
+@pytest.mark.parametrize("url", ["azure://box/dvc", "azure://box/elsewhere"])
+def test_credentialed_data_in_the_container_of_public_data_are_refused(tmp_path: Path, url: str) -> None:
+    root = checkout(tmp_path / "repo", "mimic-iv")
+    put_remotes(root / ".dvc/config.local", {"mimic-iv": {"url": url, "account_name": "ours"}})
+    found = said(root)["remote"]
+    assert [level for level, _ in found] == ["ok", "missing"]
+    assert "restricted" in found[1][1]
+
+
+def test_a_source_without_a_remote_of_its_name_is_missing_it(tmp_path: Path) -> None:
+    root = checkout(tmp_path / "repo", "synthetic")
+    put_remotes(root / ".dvc/config", {"codiesp": OPEN})
+    assert said(root)["remote"] == [("missing", ".dvc/config: no remote synthetic; DVC needs one of that name to run")]
+
+
 def test_secrets_of_the_local_config_are_used_but_not_shown(tmp_path: Path) -> None:
     root = checkout(tmp_path / "repo", "synthetic")
     assert said(root)["login"][0][0] == "warning"
-    (root / ".dvc/config.local").write_text(f"['remote \"azure\"']\n    sas_token = {SECRET}%2B\n")
+    (root / ".dvc/config.local").write_text(f"['remote \"synthetic\"']\n    sas_token = {SECRET}%2B\n")
     found = said(root)
     assert found["login"] == [("ok", "SAS token at hand (not tried)")]
     assert SECRET not in str(found)
@@ -208,7 +244,6 @@ def test_broken_params_are_a_finding_and_status_1(
 def test_an_empty_folder_is_no_crash(tmp_path: Path) -> None:
     found = said(tmp_path)
     assert found["git"][0][0] == found["source"][0][0] == "missing"
-    assert found["remote"][0][0] == "warning"
 
 
 def test_missing_things_end_in_one_line() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import re
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,10 @@ def script_of(name: str) -> str:
 
 def names(entries: list[Any]) -> list[str]:
     return [next(iter(e)) if isinstance(e, dict) else e for e in entries]
+
+
+def attributes(entry: Any) -> dict[str, Any]:
+    return dict(next(iter(entry.values()))) if isinstance(entry, dict) else {}
 
 
 def test_every_stage_has_its_script_and_every_script_its_stage() -> None:
@@ -94,10 +100,38 @@ def test_no_costly_trap_of_dvc_is_used() -> None:
         assert "persist" not in text
         assert "always_changed" not in text
         for out in stage.get("outs", []):
-            assert isinstance(out, str) or name in UNCACHED, f"{name}: cache: false switches the run cache off"
+            assert "cache" not in attributes(out) or name in UNCACHED, f"{name}: cache: false switches the run cache off"
         for kind in ("metrics", "plots"):
             for entry in stage.get(kind, []):
                 assert next(iter(entry.values()))["cache"] is False, f"{name}: small files belong in Git"
+
+
+def test_every_out_goes_to_the_remote_of_its_source_and_credentialed_data_to_none_that_others_read() -> None:
+    """A default remote would take MIMIC-IV's artifacts and public ones alike: one `dvc push -A` and they are mixed."""
+    for name, stage in ALL.items():
+        for out in stage.get("outs", []):
+            wanted = name if name in SOURCES else "${data.source}"
+            assert name in UNCACHED or attributes(out).get("remote") == wanted, f"{name}: {names([out])[0]}"
+    sources = typing.get_args(params.DataParams.model_fields["source"].annotation)
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".dvc/config")
+    remotes = {source: dict(config[f"'remote \"{source}\"'"]) for source in sources}
+    assert set(remotes["mimic-iv"]) == {"url"}
+    assert remotes["mimic-iv"]["url"].startswith("../data/"), "on this machine, until config.local says otherwise"
+    for source in ("synthetic", "codiesp"):
+        assert set(remotes[source]) == {"url", "account_name"}, "no key, no token"
+    assert config["core"].getboolean("analytics") is False
+
+
+def test_every_coder_is_in_the_registry() -> None:
+    file = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    coders = next(entry["coders"] for entry in file["vars"] if "coders" in entry)
+    for coder in coders:
+        entry = file["artifacts"][coder]
+        assert entry["type"] == "model"
+        assert entry["desc"]
+        assert entry["labels"]
+        assert any(entry["path"] in names(stage.get("outs", [])) for stage in PIPELINE.values())
 
 
 def test_no_dependency_is_the_parent_folder_of_several_outs() -> None:

@@ -35,6 +35,7 @@ from chartcode.tables.schemas import EVIDENCE_FILE, RAW_TABLES, SPLITS_FILE
 Level = Literal["ok", "warning", "missing"]
 TRAINING_TABLES = ("discharge", "patients", "admissions", "diagnoses_icd")  # no coder can be trained without them
 CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
+PUBLIC = ("synthetic", "codiesp")  # sources anyone may read
 
 # Rough costs, to tell minutes from days; the benchmarks measure, this guesses.
 BYTES_PER_NOTE = 3_400  # of a compressed discharge.csv.gz: 1.1 GB hold MIMIC-IV's 331,793 notes
@@ -58,14 +59,14 @@ def examine(root: Path = Path(), environment: Mapping[str, str] = os.environ) ->
         _python(),
         *_examined("warning", "packages", lambda: _packages(root)),
         *_examined("missing", "git", lambda: [_git(root)]),
-        *_examined("warning", "remote", lambda: _remote(root, environment)),
-        *_examined("warning", "login", lambda: [_login(root, environment)]),
     ]
     gpu = _examined("warning", "gpu", lambda: [_gpu()])
     try:
         source = load(DataParams, root / "params.yaml").source
     except Exception as error:  # noqa: BLE001  whatever is wrong with params.yaml is a finding
         return [*found, Finding("missing", "source", _reason(error, root / "params.yaml")), *gpu]
+    found += _examined("warning", "remote", lambda: _remote(root, source, environment))
+    found += _examined("warning", "login", lambda: _login(root, source, environment))
     folder = root / "data/raw" / source
     files = _examined("missing", "files", lambda: _source(root, source, folder))
     return [*found, *files, *gpu, *_examined("warning", "disk", lambda: _cost(root, folder))]
@@ -168,23 +169,28 @@ def _dvc_config(root: Path) -> configparser.ConfigParser:
     return config
 
 
-def _default_remote(root: Path) -> tuple[str, dict[str, str]] | None:
+def _remote_of(config: configparser.ConfigParser, source: str) -> dict[str, str]:
+    """Settings of the remote that a source's artifacts go to; it bears the source's name (dvc.yaml)."""
+    section = f"'remote \"{source}\"'"
+    return dict(config[section]) if config.has_section(section) else {}
+
+
+def _remote(root: Path, source: str, environment: Mapping[str, str]) -> list[Finding]:
+    """Where `dvc push` and `dvc pull` go."""
     config = _dvc_config(root)
-    name = config.get("core", "remote", fallback="")
-    for section in (f"'remote \"{name}\"'", f'remote "{name}"'):
-        if config.has_section(section):
-            return name, dict(config[section])
-    return None
-
-
-def _remote(root: Path, environment: Mapping[str, str]) -> list[Finding]:
-    """Where `dvc push` and `dvc pull` go (what `dvc remote list` prints, and the account)."""
-    remote = _default_remote(root)
-    if remote is None:
-        return [Finding("warning", "remote", "no default DVC remote: runs work, push and pull do not")]
-    name, settings = remote
+    settings = _remote_of(config, source)
+    url = settings.get("url")
+    if url is None:
+        return [Finding("missing", "remote", f".dvc/config: no remote {source}; DVC needs one of that name to run")]
+    if "://" not in url:
+        text = f"{source}: a folder on this machine; to share, dvc remote modify --local {source} url azure://..."
+        return [Finding("ok", "remote", text)]
     account = settings.get("account_name", "none named")
-    found = [Finding("ok", "remote", f"{name}: {settings.get('url', 'no url')}, account {account}")]
+    found = [Finding("ok", "remote", f"{source}: {url}, account {account}")]
+    public = [_remote_of(config, name) for name in PUBLIC]
+    if source not in PUBLIC and any(_place(settings) == _place(other) for other in public):
+        text = f"{source}: shares its container with public data; name a restricted one in .dvc/config.local"
+        found.append(Finding("missing", "remote", text))
     if CONNECTION in environment:
         named = re.search(r"(?:^|;)AccountName=([A-Za-z0-9]+)", environment[CONNECTION])
         whose = f"account {named[1]}" if named else "another account"
@@ -193,10 +199,16 @@ def _remote(root: Path, environment: Mapping[str, str]) -> list[Finding]:
     return found
 
 
-def _login(root: Path, environment: Mapping[str, str]) -> Finding:
+def _place(settings: Mapping[str, str]) -> tuple[str | None, str]:
+    """Account and container of an Azure remote: what access is granted to."""
+    return settings.get("account_name"), settings.get("url", "").split("://")[-1].split("/")[0]
+
+
+def _login(root: Path, source: str, environment: Mapping[str, str]) -> list[Finding]:
     """Whether some way to log in to Azure is at hand, in the order DVC tries them; none is tried."""
-    remote = _default_remote(root)
-    settings = remote[1] if remote else {}
+    settings = _remote_of(_dvc_config(root), source)
+    if "://" not in settings.get("url", ""):
+        return []
     ways = {
         "connection string": CONNECTION in environment or "connection_string" in settings,
         "service principal": "client_secret" in settings or "AZURE_CLIENT_SECRET" in environment,
@@ -210,8 +222,8 @@ def _login(root: Path, environment: Mapping[str, str]) -> Finding:
     }
     usable = [way for way, there in ways.items() if there]
     if usable:
-        return Finding("ok", "login", f"{', '.join(usable)} at hand (not tried)")
-    return Finding("warning", "login", "none at hand: runs work; `make pull` and `dvc push` need `az login`")
+        return [Finding("ok", "login", f"{', '.join(usable)} at hand (not tried)")]
+    return [Finding("warning", "login", "none at hand: runs work; `make pull` and `make push` need `az login`")]
 
 
 def _home(environment: Mapping[str, str]) -> str:
