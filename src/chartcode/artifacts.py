@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from chartcode import __version__
 from chartcode.errors import ArtifactError
 
 MANIFEST = "manifest.json"
+ORIGIN = "origin.json"  # the Git revision of a copy that left DVC (registry.py); no part of the artifact
 ROW_GROUP = 4096  # rows; about 40 MB of discharge summaries
 _CHUNK = 1 << 20
 
@@ -119,11 +121,18 @@ class Writer:
         self.path(name).write_text(_dump_json(value), encoding="utf-8")
 
     def npz(self, name: str, rows: int | None = None, **arrays: np.ndarray[Any, Any]) -> None:
-        """Write compressed arrays; object arrays are refused, so nothing is pickled."""
-        for key, array in arrays.items():
-            if np.asarray(array).dtype.hasobject:
-                raise TypeError(f"{name}: {key} is an object array")
-        np.savez_compressed(self.path(name, rows), **arrays)  # type: ignore[arg-type]
+        """Write arrays as `np.savez` does; object arrays are refused, so nothing is pickled.
+
+        Not by `np.savez` itself: its headers differ between Python 3.11.2 and 3.11.7. And not compressed: deflate's
+        bytes depend on the zlib that Python was built with.
+        """
+        with zipfile.ZipFile(self.path(name, rows), "w", zipfile.ZIP_STORED) as archive:
+            for key, array in arrays.items():
+                if np.asarray(array).dtype.hasobject:
+                    raise TypeError(f"{name}: {key} is an object array")
+                member = io.BytesIO()
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+                archive.writestr(zipfile.ZipInfo(f"{key}.npy"), member.getbuffer())
 
     @contextmanager
     def gzip(self, name: str) -> Iterator[BinaryIO]:
@@ -275,7 +284,8 @@ class Artifact:
 
     def _verify(self) -> None:
         root = self.folder.resolve()
-        present = {p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.is_file()} - {MANIFEST}
+        present = {p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.is_file()}
+        present -= {MANIFEST, ORIGIN}
         for name, entry in self._files.items():
             path = self.folder / name
             if not path.resolve().is_relative_to(root):

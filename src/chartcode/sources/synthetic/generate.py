@@ -29,7 +29,7 @@ from chartcode.sources.synthetic.rates import rates
 from chartcode.tables.schemas import EVIDENCE_FILE, EVIDENCE_SCHEMA, RAW_TABLES, SPLITS_FILE, SPLITS_HEADER
 
 CHUNK = 100  # patients; part of the format, for it decides where gzip members end
-_LEVEL = 1  # of igzip: 0 to 3
+_LEVEL = 1  # of igzip: 0 to 3; the bytes of 3 differ from CPU to CPU (seen under emulation), those of 0 to 2 do not
 
 _hospital: Hospital | None = None  # of a worker process
 
