@@ -47,7 +47,41 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("coders", nargs="*", metavar="CODER", help="only these (default: every coder judged)")
     compare.add_argument("--all", action="store_true", dest="everything", help="every number, not the headline alone")
 
-    _command(commands, "doctor", _doctor, "check machine, login, files of the chosen source; guess disk and hours")
+    get = _command(commands, "get", _get, "copy a registered model of any revision out of DVC, verified and stamped")
+    get.add_argument("model", metavar="MODEL", help="its name under `artifacts:` in dvc.yaml, as tfidf")
+    get.add_argument("--rev", default="HEAD", help="commit, branch, tag or experiment (default: HEAD)")
+    get.add_argument("--to", type=Path, metavar="DIR", help="a new folder (default: MODEL)")
+    get.add_argument("--repo", default=".", metavar="URL", help="another repository (default: this one)")
+
+    doctor = _command(
+        commands, "doctor", _doctor, "check machine, login, files of the chosen source; guess disk and hours"
+    )
+    doctor.add_argument(
+        "--remote", choices=["read", "write"], help="instead: ask the remotes, over the network, whether one may"
+    )
+
+    guard = _command(
+        commands, "guard", _guard, "look for patients, weights, secrets and machine paths in what Git keeps"
+    )
+    part = guard.add_mutually_exclusive_group()
+    part.add_argument(
+        "--staged", action="store_true", help="only what the next commit changes (default: tracked files)"
+    )
+    part.add_argument("--since", metavar="REV", help="every version of a file in the commits REV..HEAD")
+
+    pr = _command(commands, "pr", _pr, "write what this branch moves, against its base, as Markdown and figures")
+    _base(pr)
+    pr.add_argument("--out", type=Path, metavar="DIR", help="where to (default: reports/pr)")
+    pr.add_argument("--figures-at", metavar="URL", help="link the figures there, for a comment that cannot hold them")
+
+    plots = _command(commands, "plots", _plots, "write the curves of here over those of the base, as one offline page")
+    _base(plots)
+    plots.add_argument("--out", type=Path, metavar="DIR", help="where to (default: reports/plots)")
+
+    reproduced = _command(
+        commands, "reproduced", _reproduced, "check that a forced run gave what a commit says it gives"
+    )
+    reproduced.add_argument("--base", default="HEAD", metavar="REV", help="the commit (default: HEAD)")
     return parser
 
 
@@ -59,8 +93,12 @@ def _command(
     return command
 
 
+def _base(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--base", metavar="REV", help="the branch to merge into (default: origin/main, or main)")
+
+
 def _at_root() -> None:
-    """Refuse to write data/ anywhere but in the repository."""
+    """Refuse to work anywhere but in the repository."""
     if not Path("params.yaml").is_file():
         raise DataError("params.yaml: not found; run chartcode from the root of the repository")
 
@@ -99,10 +137,62 @@ def _compare(chosen: argparse.Namespace) -> None:
     sys.stdout.write(compare.render(compare.read_metrics(coders=chosen.coders), everything=chosen.everything))
 
 
-def _doctor(_: argparse.Namespace) -> None:
-    from chartcode import doctor
+def _get(chosen: argparse.Namespace) -> None:
+    from chartcode import registry
 
-    findings = doctor.examine()
+    if chosen.repo == ".":
+        _at_root()
+    folder = chosen.to or Path(chosen.model)
+    origin = registry.bring(chosen.model, folder, revision=chosen.rev, repository=chosen.repo)
+    sys.stdout.write(f"written: {folder}/  (source: {origin['source']}, revision {origin['revision']})\n")
+
+
+def _doctor(chosen: argparse.Namespace) -> None:
+    from chartcode import doctor, remote
+
+    _at_root()
+    findings = remote.examine(write=chosen.remote == "write") if chosen.remote else doctor.examine()
     sys.stdout.write(doctor.report(findings))
     sys.stdout.flush()
     doctor.refuse_missing(findings)
+
+
+def _guard(chosen: argparse.Namespace) -> None:
+    from chartcode.guard import blobs, scan
+
+    root = blobs.top(Path())
+    if chosen.staged:
+        looked_at = blobs.staged(root)
+    else:
+        looked_at = blobs.tracked(root) if chosen.since is None else blobs.since(root, chosen.since)
+    report = scan.scan(looked_at, root)
+    sys.stdout.write("".join(f"{finding}\n" for finding in report.findings))
+    sys.stdout.flush()
+    if report.findings:
+        raise DataError(report.summary())
+    sys.stdout.write(f"{report.summary()}\n")
+
+
+def _pr(chosen: argparse.Namespace) -> None:
+    from chartcode import pull_request
+
+    _at_root()
+    out = chosen.out or pull_request.FOLDER
+    sys.stdout.write(f"{pull_request.write(chosen.base, out, chosen.figures_at)}\nwritten: {out}/report.md\n")
+
+
+def _plots(chosen: argparse.Namespace) -> None:
+    from chartcode import plots
+
+    _at_root()
+    sys.stdout.write(f"written: {plots.write(chosen.base, chosen.out or plots.FOLDER)}\n")
+
+
+def _reproduced(chosen: argparse.Namespace) -> None:
+    from chartcode import reproduced
+
+    _at_root()
+    verdicts = reproduced.check(chosen.base)
+    sys.stdout.write(reproduced.render(verdicts))
+    sys.stdout.flush()
+    reproduced.refuse_other(verdicts)
