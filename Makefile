@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help install install-dev run test test-fast lint lock codiesp pull reset experiments clean
+.PHONY: help install install-dev run test test-fast lint lock codiesp pr plots reproduce doctor pull push reset experiments clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,16 +58,36 @@ codiesp: .venv/base  ## real open cases (after `chartcode fetch codiesp`), every
 		-S gold.top_k=null -S gold.min_count=1 -S silver.min_tokens=0
 	@$(BIN)/chartcode compare
 
+pr: .venv/dev  ## what this branch moves against main, as a page with figures: reports/pr
+	@$(BIN)/chartcode pr
+
+plots: .venv/dev  ## curves of here over those of main, one page that needs no network: reports/plots
+	@$(BIN)/chartcode plots
+
+reproduce: .venv/base  ## everything anew, and whether that gives what the last commit says
+	$(BIN)/dvc repro --force
+	@$(BIN)/chartcode reproduced
+
+doctor: .venv/base  ## what this machine, login and hospital lack, and where a push would go
+	@$(BIN)/chartcode doctor
+
 pull: .venv/base  ## artifacts from the private remote (a source that was never built is no error)
+	@$(BIN)/chartcode doctor --remote read
 	$(BIN)/dvc pull --allow-missing
+
+push: .venv/base  ## artifacts to the private remote
+	@$(BIN)/chartcode doctor --remote write
+	$(BIN)/dvc push
 
 reset:  ## back to the last commit after a failed or unwanted experiment
 	git restore --staged --worktree -- $$(git ls-files params.yaml dvc.lock stages/sources/dvc.lock metrics)
 	git clean --quiet --force -d metrics
 	$(BIN)/dvc checkout --force --allow-missing
 
-experiments: .venv/base  ## table of experiments, changed columns only
-	$(BIN)/dvc exp show --only-changed --no-pager
+# Paths and the numbers of val would make it wider than any screen; `dvc exp show --md` has them all.
+UNSHOWN = (data|models|src|stages)/.*|.*\.val\..*|.*\.test\.(?!(micro_f1|macro_f1|map|p_at_8)$$).*
+experiments: .venv/base  ## table of experiments: params that differ, four metrics of test
+	@$(BIN)/dvc exp show --only-changed --md --drop '$(UNSHOWN)'
 
 clean:  ## remove the virtual environment (data and cache stay)
 	rm -rf .venv

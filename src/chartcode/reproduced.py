@@ -1,0 +1,123 @@
+"""Whether a full run on this machine gave what Git says it gives: the proof that a committed result is no accident.
+
+After `dvc repro --force`: every stage that makes data must have the bytes its lock entry names, on any machine; trained
+coders must have the committed metrics, nearly.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chartcode import revisions
+from chartcode.errors import DataError
+from chartcode.revisions import Flat, Stages
+
+DATA_STAGES = frozenset({"synthetic", "codiesp", "bronze", "silver", "split", "gold"})
+# Absolute. Another CPU adds floats in another order (other BLAS kernels), so that a score near a threshold may cross
+# it: one of 1,800 test pairs moves micro-F1 by .0005, and this allows for about ten.
+TOLERANCE = 0.005
+METRICS = "metrics/*/metrics.json"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One stage, or the metrics of one coder: what was found, and whether it is a violation."""
+
+    name: str
+    found: str
+    wrong: bool
+
+
+def check(base: str = "HEAD", root: Path = Path()) -> list[Verdict]:
+    """The lock and the metrics on disk against those of a commit.
+
+    Raises DataError when `base` is no commit or holds no lock.
+    """
+    if revisions.git("rev-parse", "--verify", "--quiet", f"{base}^{{commit}}", root=root) is None:
+        raise DataError(f"{base}: no such revision; name a commit: --base REV")
+    expected = revisions.locks(base, root)
+    if not expected:
+        raise DataError(f"{base}: has no dvc.lock; run `dvc repro` and commit it")
+    return [*stages(expected, revisions.locks(None, root)), *metrics(*_metrics(base, root))]
+
+
+def stages(expected: Stages, made: Stages) -> list[Verdict]:
+    """Whether each stage has the committed outputs; another output is a violation where the stage makes data."""
+    verdicts = []
+    for stage, entry in expected.items():
+        if stage not in made:
+            verdicts.append(Verdict(stage, "not in the lock", True))
+            continue
+        other = revisions.differing(revisions.hashes(entry, "outs"), revisions.hashes(made[stage], "outs"))
+        makes_data = stage.split("@")[0] in DATA_STAGES
+        verdicts.append(
+            Verdict(
+                stage, f"differs: {', '.join(revisions.folded(other))}" if other else "same", bool(other) and makes_data
+            )
+        )
+    new = (Verdict(stage, "not in the committed lock", True) for stage in made if stage not in expected)
+    return [*verdicts, *new]
+
+
+def metrics(expected: Flat, made: Flat) -> list[Verdict]:
+    """The largest difference of each coder's metrics, against TOLERANCE; a number on one side only is a violation."""
+    verdicts = []
+    for coder in dict.fromkeys(key.split(".")[0] for key in (*expected, *made)):
+        keys = [key for key in dict.fromkeys([*expected, *made]) if key.split(".")[0] == coder]
+        differences = {key: _difference(expected.get(key), made.get(key)) for key in keys}
+        farthest = max(differences, key=lambda key: differences[key])
+        distance = differences[farthest]
+        wrong = distance > TOLERANCE
+        found = f"largest difference {distance:.4f}, {farthest}" if distance else "same"
+        verdicts.append(
+            Verdict(f"metrics of {coder}", f"cannot be compared: {farthest}" if distance == math.inf else found, wrong)
+        )
+    return verdicts
+
+
+def _difference(one: Any, other: Any) -> float:
+    """0 for equal values (null and absent are equal: nothing is said), infinity where they cannot be compared."""
+    if one == other:
+        return 0.0
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        distance = round(abs(one - other), 9)  # .605 - .6 is no more than .005
+        return math.inf if math.isnan(distance) else distance
+    return math.inf
+
+
+def _metrics(base: str, root: Path) -> tuple[Flat, Flat]:
+    """Every committed metrics file, and those on disk."""
+    tracked = revisions.git("ls-tree", "-r", "--name-only", base, "--", "metrics", root=root) or ""
+    names = [name for name in tracked.splitlines() if Path(name).match(METRICS)]
+    committed = {name: revisions.git("show", f"{base}:{name}", root=root) or "" for name in names}
+    made = {str(p.relative_to(root)): p.read_text(encoding="utf-8") for p in sorted(root.glob(METRICS))}
+    return _flat(committed), _flat(made)
+
+
+def _flat(files: dict[str, str]) -> Flat:
+    flat: Flat = {}
+    for name, text in files.items():
+        try:
+            flat.update(revisions.flatten(json.loads(text)))
+        except (ValueError, AttributeError):
+            raise DataError(f"{name}: no metrics; run `dvc repro`") from None
+    return flat
+
+
+def render(verdicts: list[Verdict]) -> str:
+    """An aligned table: violations are marked."""
+    width = max(len(verdict.name) for verdict in verdicts)
+    lines = [f"{'no' if v.wrong else 'ok':<4}{v.name:<{width}}  {v.found}" for v in verdicts]
+    promise = f"promised: the same bytes of {', '.join(sorted(DATA_STAGES))}; metrics within {TOLERANCE}"
+    return "\n".join([*lines, "", promise]) + "\n"
+
+
+def refuse_other(verdicts: list[Verdict]) -> None:
+    """Raise DataError, in one line, when something was not reproduced."""
+    wrong = [verdict.name for verdict in verdicts if verdict.wrong]
+    if wrong:
+        raise DataError(f"not reproduced: {', '.join(wrong)}; see the lines above")
