@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help install install-dev run test test-fast lint lock codiesp pr plots reproduce doctor pull push reset experiments clean
+.PHONY: help install install-dev run test test-remote test-fast lint lock codiesp pr plots reproduce azurite doctor pull push reset experiments clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,11 +33,14 @@ run: .venv/base  ## bare machine to metrics on the synthetic hospital: install, 
 	$(BIN)/dvc repro
 	@$(BIN)/chartcode compare
 
-test: .venv/dev  ## bare machine to test results: install, whole suite
-	$(BIN)/pytest -n 2
+test: .venv/dev  ## bare machine to test results: install, the suite
+	$(BIN)/pytest -n 2 -m "not remote"
+
+test-remote: .venv/dev  ## the tests that push and pull, against Azurite (needs Node and npm)
+	$(BIN)/pytest -n 2 -m remote
 
 test-fast: .venv/dev  ## the suite without its slow tests
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow and not remote"
 
 lint: .venv/dev  ## ruff, format check, mypy strict
 	$(BIN)/ruff check .
@@ -68,12 +71,15 @@ reproduce: .venv/base  ## everything anew, and whether that gives what the last 
 	$(BIN)/dvc repro --force
 	@$(BIN)/chartcode reproduced
 
+azurite: .venv/dev  ## a shell in which Azurite, on this machine, stands for the Azure remote (needs Node and npm)
+	@$(BIN)/python -m tests.azurite
+
 doctor: .venv/base  ## what this machine, login and hospital lack, and where a push would go
 	@$(BIN)/chartcode doctor
 
-pull: .venv/base  ## artifacts from the private remote (a source that was never built is no error)
+pull: .venv/base  ## artifacts from the private remote
 	@$(BIN)/chartcode doctor --remote read
-	$(BIN)/dvc pull --allow-missing
+	$(BIN)/dvc pull
 
 push: .venv/base  ## artifacts to the private remote
 	@$(BIN)/chartcode doctor --remote write

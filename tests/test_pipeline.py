@@ -5,72 +5,28 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
 from chartcode.lineage import code_digest
+from tests.checkouts import UP_TO_DATE, make, make_checkout, metrics, run
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "DVC_NO_ANALYTICS": "true",
-    "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t",
-}  # fmt: skip
-UP_TO_DATE = "Data and pipelines are up to date."
-
-
-def run(folder: Path, *command: str, status: int = 0) -> str:
-    """Run a command in a checkout; its output, both streams."""
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def commit(folder: Path) -> None:
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "state", "--allow-empty")
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of this working tree with a hospital of 150 patients, after one `dvc repro`, committed."""
-    folder = tmp_path_factory.mktemp("checkout")
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    shutil.rmtree(folder / "metrics", ignore_errors=True)
-    for lock in ("dvc.lock", "stages/sources/dvc.lock"):
-        (folder / lock).unlink(missing_ok=True)
-    params = (folder / "params.yaml").read_text()
-    lines = [f"  patients: {150}" if line.startswith("  patients:") else line for line in params.splitlines()]
-    (folder / "params.yaml").write_text("\n".join(lines) + "\n")
-    run(folder, "git", "init", "-q", "-b", "main")
-    commit(folder)  # DVCLive needs a commit
-    (folder.parent / "repro.log").write_text(run(folder, "dvc", "repro"))
-    commit(folder)
-    return folder
+    return make_checkout(tmp_path_factory.mktemp("checkout"))
 
 
 def reset(folder: Path) -> None:
     """Back to the last commit; code, which `make reset` leaves alone, too."""
-    run(folder, "make", "reset", f"BIN={Path(sys.executable).parent}")
+    make(folder, "reset")
     run(folder, "git", "checkout", "-q", ".")
-
-
-def metrics(folder: Path) -> dict[str, dict[str, float | None]]:
-    return dict(json.loads((folder / "metrics/tfidf/metrics.json").read_text())["tfidf"])
 
 
 def test_one_command_makes_every_artifact_and_a_second_does_nothing(checkout: Path) -> None:
@@ -153,21 +109,6 @@ def test_a_wrong_param_stops_the_run_in_one_line(checkout: Path) -> None:
     assert "Traceback" not in out
     reset(checkout)
     assert UP_TO_DATE in run(checkout, "dvc", "repro")
-
-
-def test_a_teammate_pulls_although_codiesp_was_never_built(checkout: Path, tmp_path: Path) -> None:
-    run(checkout, "dvc", "remote", "add", "--local", "-d", "near", str(tmp_path / "remote"))
-    run(checkout, "dvc", "push")
-    clone = tmp_path / "clone"
-    run(tmp_path, "git", "clone", "-q", str(checkout), str(clone))
-    run(clone, "dvc", "remote", "add", "--local", "-d", "near", str(tmp_path / "remote"))
-    run(clone, "dvc", "checkout", "--force", status=255)  # nothing is here yet
-    command = next(line for line in (ROOT / "Makefile").read_text().splitlines() if "dvc pull" in line and "\t" in line)
-    run(clone, "dvc", *command.split("/dvc ")[1].split())
-    run(clone, "dvc", "checkout")
-    for place in ("data/gold/labels.npz", "models/tfidf/weights.safetensors", "data/raw/synthetic/splits.csv"):
-        assert (clone / place).read_bytes() == (checkout / place).read_bytes()
-    assert UP_TO_DATE in run(clone, "dvc", "repro")
 
 
 def test_the_same_pipeline_runs_on_real_cases_by_one_param(checkout: Path, shared_data: Path) -> None:

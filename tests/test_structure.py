@@ -120,7 +120,8 @@ def test_every_out_goes_to_the_remote_of_its_source_and_credentialed_data_to_non
     assert set(remotes["mimic-iv"]) == {"url"}
     assert remotes["mimic-iv"]["url"].startswith("../data/"), "on this machine, until config.local says otherwise"
     for source in ("synthetic", "codiesp"):
-        assert set(remotes[source]) == {"url", "account_name"}, "no key, no token"
+        assert set(remotes[source]) == {"url", "account_name", "verify"}, "no key, no token"
+    assert len({remote["url"] for remote in remotes.values()}) == len(remotes), "or `dvc gc -c` of one empties another"
     assert config["core"].getboolean("analytics") is False
 
 

@@ -255,7 +255,7 @@ class Artifact:
             self._files: dict[str, dict[str, Any]] = self.manifest["files"]
         except FileNotFoundError:
             raise ArtifactError(
-                f"{self.folder}: no {MANIFEST}; run `dvc repro` or `dvc pull --allow-missing`"
+                f"{self.folder}: no {MANIFEST}; run `dvc repro` or `make pull`"
             ) from None
         except (ValueError, KeyError, TypeError):
             raise ArtifactError(f"{path}: damaged; run `dvc checkout` or `dvc repro --force`") from None

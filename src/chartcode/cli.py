@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         commands, "doctor", _doctor, "check machine, login, files of the chosen source; guess disk and hours"
     )
     doctor.add_argument(
-        "--remote", choices=["read", "write"], help="instead: ask the remotes, over the network, whether one may"
+        "--remote", choices=["read", "write"], help="instead: ask the remote of the chosen source, over the network"
     )
 
     guard = _command(
@@ -149,9 +149,13 @@ def _get(chosen: argparse.Namespace) -> None:
 
 def _doctor(chosen: argparse.Namespace) -> None:
     from chartcode import doctor, remote
+    from chartcode.params import DataParams, load
 
     _at_root()
-    findings = remote.examine(write=chosen.remote == "write") if chosen.remote else doctor.examine()
+    if chosen.remote:
+        findings = [remote.examine(Path(), load(DataParams).source, write=chosen.remote == "write")]
+    else:
+        findings = doctor.examine()
     sys.stdout.write(doctor.report(findings))
     sys.stdout.flush()
     doctor.refuse_missing(findings)

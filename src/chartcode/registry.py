@@ -27,6 +27,7 @@ def bring(name: str, to: Path, *, revision: str = "HEAD", repository: str = ".")
     """
     from dvc.exceptions import DvcException  # DVC takes half a second to import
     from dvc.repo import Repo
+    from dvc_data.index import DataIndexDirError
     from scmrepo.exceptions import SCMError
 
     if to.exists():
@@ -52,7 +53,7 @@ def bring(name: str, to: Path, *, revision: str = "HEAD", repository: str = ".")
         with atomic_file(partial / ORIGIN) as stamp:
             stamp.write_text(json.dumps(origin, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         partial.rename(to)
-    except (DvcException, FileNotFoundError):
+    except (DvcException, DataIndexDirError, FileNotFoundError):
         raise DataError(
             f"{name} at {revision}: weights neither in the local cache nor on the remote; their maker types `make push`"
         ) from None

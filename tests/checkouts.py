@@ -1,0 +1,95 @@
+"""A checkout of one's own for tests of the pipeline: a copy of this working tree, and commands run in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.azurite import Azurite, AzuriteError, azurite, containers_of, install
+from tests.conftest import ROOT
+
+ENVIRONMENT = {
+    # No test may meet a real storage account.
+    **{name: value for name, value in os.environ.items() if not name.startswith("AZURE_")},
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "DVC_NO_ANALYTICS": "true",
+    "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t",
+}  # fmt: skip
+UP_TO_DATE = "Data and pipelines are up to date."
+
+
+def run(folder: Path, *command: str, status: int = 0, **environment: str) -> str:
+    """Run a command in a checkout; its output, both streams."""
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT | environment, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def commit(folder: Path) -> None:
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "state", "--allow-empty")
+
+
+def copy_tree(folder: Path) -> Path:
+    """A copy of this working tree, without results and without Git."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    shutil.rmtree(folder / "metrics", ignore_errors=True)
+    for lock in ("dvc.lock", "stages/sources/dvc.lock"):
+        (folder / lock).unlink(missing_ok=True)
+    return folder
+
+
+def make_checkout(folder: Path) -> Path:
+    """A copy of this working tree with a hospital of 150 patients, after one `dvc repro`, committed."""
+    copy_tree(folder)
+    params = (folder / "params.yaml").read_text()
+    lines = [f"  patients: {150}" if line.startswith("  patients:") else line for line in params.splitlines()]
+    (folder / "params.yaml").write_text("\n".join(lines) + "\n")
+    run(folder, "git", "init", "-q", "-b", "main")
+    commit(folder)  # DVCLive needs a commit
+    (folder.parent / "repro.log").write_text(run(folder, "dvc", "repro"))
+    commit(folder)
+    return folder
+
+
+def make(folder: Path, target: str) -> str:
+    """`make TARGET` with this environment's programs: `-o` keeps make from installing the copy into it."""
+    programs = f"BIN={Path(sys.executable).parent}"
+    return run(folder, "make", "-o", ".venv/base", "-o", ".venv/dev", target, programs)
+
+
+def metrics(folder: Path) -> dict[str, dict[str, float | None]]:
+    return dict(json.loads((folder / "metrics/tfidf/metrics.json").read_text())["tfidf"])
+
+
+def clone(origin: Path, folder: Path) -> Path:
+    """A fresh clone: what Git holds and nothing else."""
+    run(origin, "git", "clone", "-q", str(origin), str(folder))
+    return folder
+
+
+@contextmanager
+def storage() -> Iterator[Azurite]:
+    """A fresh Azurite with the containers of `.dvc/config`; skips where it cannot be had, in CI only without npm."""
+    try:
+        install()
+    except AzuriteError as error:
+        if os.environ.get("CI") and not error.absent:
+            raise
+        pytest.skip(str(error))
+    with azurite(containers_of()) as running:
+        yield running

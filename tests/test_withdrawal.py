@@ -1,0 +1,91 @@
+"""A patient withdraws: whom `bronze.exclude` names is gone from all artifacts downstream, from cache and remote too."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.checkouts import UP_TO_DATE, commit, copy_tree, run
+from tests.hospital import Hospital
+
+pytestmark = pytest.mark.slow
+PATIENTS = 60
+REMOTE = "data/private/mimic-iv-remote"  # where .dvc/config sends credentialed data as long as nobody says otherwise
+
+
+def said(content: bytes) -> str:
+    """Everything a file says: tables and arrays decoded, since Parquet compresses and ids are stored as integers."""
+    if content[:4] == b"PAR1":
+        return str(pq.read_table(io.BytesIO(content)).to_pylist())
+    if content[:2] == b"PK":
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return str([arrays[name].tolist() for name in arrays.files])
+    return content.decode("utf-8", errors="replace")
+
+
+def traces(folder: Path, number: int, *places: str) -> list[str]:
+    """Files below `places` that hold an id or a word of patient `number` and of nobody else."""
+    marks = (str(10_000_000 + number), str(20_000_000 + number), f"finding{number}x", f"ypertension {number}\\n")
+    files = [path for place in places for path in sorted((folder / place).rglob("*")) if path.is_file()]
+    assert files, places
+    return [
+        path.relative_to(folder).as_posix() for path in files if any(mark in said(path.read_bytes()) for mark in marks)
+    ]
+
+
+DOWNSTREAM = ("data/bronze", "data/silver", "data/split", "data/gold", "data/scores", "data/evaluation", "models")
+COPIES = (".dvc/cache", REMOTE)
+
+
+def test_a_withdrawn_patient_is_in_no_artifact_no_cache_and_no_remote(tmp_path: Path) -> None:
+    checkout = copy_tree(tmp_path / "checkout")
+    Hospital.of(PATIENTS).write(checkout / "data/raw/mimic-iv")
+    set_params(
+        checkout, {"source: synthetic": "source: mimic-iv", "min_count: 10": "min_count: 1", "min_df: 5": "min_df: 1"}
+    )
+    run(checkout, "git", "init", "-q", "-b", "main")
+    commit(checkout)
+    run(checkout, "dvc", "repro")
+    run(checkout, "dvc", "push")
+    splits = {
+        row["subject_id"]: row["split"]
+        for row in pq.read_table(next((checkout / "data/split").glob("*.parquet"))).to_pylist()
+    }
+    gone = next(subject for subject, split in splits.items() if split == "train") - 10_000_000
+    stays = (
+        next(subject for subject, split in splits.items() if split == "train" and subject != gone + 10_000_000)
+        - 10_000_000
+    )
+    before = traces(checkout, gone, *DOWNSTREAM)
+    for artifact in ("data/bronze/", "data/silver/", "data/split/", "data/gold/", "models/"):
+        assert any(path.startswith(artifact) for path in before), artifact
+    assert traces(checkout, gone, ".dvc/cache")
+    assert traces(checkout, gone, REMOTE)
+
+    (checkout / "data/private/withdrawn.csv").write_text(f"subject_id\n{10_000_000 + gone}\n")
+    set_params(checkout, {"exclude: stages/no_exclusions.csv": "exclude: data/private/withdrawn.csv"})
+    run(checkout, "dvc", "repro")
+    assert traces(checkout, gone, *DOWNSTREAM) == []
+    assert traces(checkout, gone, "metrics") == []
+    assert str(10_000_000 + gone) not in (checkout / "dvc.lock").read_text()
+    assert len(traces(checkout, stays, *DOWNSTREAM)) == len(before)
+
+    commit(checkout)
+    run(checkout, "dvc", "gc", "--workspace", "--cloud", "--remote", "mimic-iv", "--force")
+    assert traces(checkout, gone, *COPIES) == []
+    assert traces(checkout, stays, *COPIES)
+    run(checkout, "dvc", "push")
+    assert UP_TO_DATE in run(checkout, "dvc", "repro")
+
+
+def set_params(checkout: Path, changes: dict[str, Any]) -> None:
+    text = (checkout / "params.yaml").read_text()
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (checkout / "params.yaml").write_text(text)
