@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+REPORT = "import sys; from chartcode.cli import main; sys.exit(main(['reproduced']))"
 OLD_CPU = {
     "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL",
     "ARROW_USER_SIMD_LEVEL": "NONE",
@@ -26,9 +27,9 @@ OLD_CPU = {
 
 def run(*command: str | Path, cwd: Path = ROOT, extra: dict[str, str] | None = None, check: bool = True) -> str:
     """Standard output of a command."""
-    done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **(extra or {})}, stdout=subprocess.PIPE, text=True, check=check
-    )
+    done = subprocess.run(command, cwd=cwd, env={**os.environ, **(extra or {})}, capture_output=True, text=True)
+    if check and done.returncode:
+        sys.exit(f"{command[0]} {command[1]}: status {done.returncode}\n{done.stderr[-2000:]}")
     return done.stdout
 
 
@@ -49,7 +50,7 @@ def row(bin_folder: Path, clone: Path, extra: dict[str, str], cpu: str) -> str:
     extra = {**extra, "PATH": path, "DVC_NO_ANALYTICS": "true", "PYTHONPATH": str(clone / "src")}
     run("dvc", "repro", "--force", "--quiet", cwd=clone, extra=extra)
     version = run("python", "-c", "import platform; print(platform.python_version())", cwd=clone, extra=extra).strip()
-    report = run(bin_folder / "python", "-m", "chartcode", "reproduced", cwd=clone, extra=extra, check=False)
+    report = run("python", "-c", REPORT, cwd=clone, extra=extra, check=False)
     lines = [line.split(maxsplit=1) for line in report.split("\n\n")[0].splitlines()]
     same = [text.split("  ")[0] for _, text in lines if text.endswith("same")]
     others = "; ".join(" ".join(text.split()) for _, text in lines if not text.endswith("same"))
