@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help install install-dev run test test-remote test-fast lint lock codiesp pr plots reproduce azurite doctor pull push reset experiments clean
+.PHONY: help install install-dev run test test-remote test-fast lint lock codiesp pr plots reproduce azurite doctor pull push share reset experiments clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,12 @@ pull: .venv/base  ## artifacts from the private remote
 push: .venv/base  ## artifacts to the private remote
 	@$(BIN)/chartcode doctor --remote write
 	$(BIN)/dvc push
+	@$(BIN)/dvc status --cloud --quiet || { echo "error: the remote lacks artifacts that dvc.lock names and this cache has not: dvc repro, push again"; exit 1; }
+
+share: .venv/dev  ## one experiment for colleagues, looked through by the guard first: make share NAME=...
+	@$(BIN)/chartcode guard --experiment $(NAME)
+	@$(BIN)/chartcode doctor --remote write
+	$(BIN)/dvc exp push origin $(NAME)
 
 reset:  ## back to the last commit after a failed or unwanted experiment
 	git restore --staged --worktree -- $$(git ls-files params.yaml dvc.lock stages/sources/dvc.lock metrics)

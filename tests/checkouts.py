@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -57,8 +58,9 @@ def make_checkout(folder: Path) -> Path:
     """A copy of this working tree with a hospital of 150 patients, after one `dvc repro`, committed."""
     copy_tree(folder)
     params = (folder / "params.yaml").read_text()
-    lines = [f"  patients: {150}" if line.startswith("  patients:") else line for line in params.splitlines()]
-    (folder / "params.yaml").write_text("\n".join(lines) + "\n")
+    for key, value in (("source", "synthetic"), ("patients", "150")):  # whatever the branch's own source is
+        params = re.sub(rf"^  {key}: .*$", f"  {key}: {value}", params, flags=re.MULTILINE)
+    (folder / "params.yaml").write_text(params)
     run(folder, "git", "init", "-q", "-b", "main")
     commit(folder)  # DVCLive needs a commit
     (folder.parent / "repro.log").write_text(run(folder, "dvc", "repro"))

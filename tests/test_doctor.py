@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chartcode import cli, doctor
+from chartcode import cli, doctor, seal
 from chartcode.errors import DataError
 from chartcode.sources import mimic
 from chartcode.tables.schemas import RAW_TABLES
@@ -179,13 +179,13 @@ def test_credentialed_data_stay_here_until_a_restricted_remote_is_named(tmp_path
     assert "login" in said(root)
 
 
-@pytest.mark.parametrize("url", ["azure://box/dvc", "azure://box/elsewhere"])
-def test_credentialed_data_in_the_container_of_public_data_are_refused(tmp_path: Path, url: str) -> None:
+def test_an_unsealed_checkout_of_credentialed_data_is_missing_its_seal(tmp_path: Path) -> None:
     root = checkout(tmp_path / "repo", "mimic-iv")
-    put_remotes(root / ".dvc/config.local", {"mimic-iv": {"url": url, "account_name": "ours"}})
-    found = said(root)["remote"]
-    assert [level for level, _ in found] == ["ok", "missing"]
-    assert "restricted" in found[1][1]
+    ((level, text),) = said(root)["sealing"]
+    assert (level, "chartcode seal" in text) == ("missing", True)
+    seal.seal(root)
+    assert said(root)["sealing"] == [("ok", "sealed: nothing goes to a public container")]
+    assert "sealing" not in said(checkout(tmp_path / "public", "synthetic"))
 
 
 def test_a_source_without_a_remote_of_its_name_is_missing_it(tmp_path: Path) -> None:

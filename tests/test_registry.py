@@ -9,7 +9,7 @@ import pytest
 
 from chartcode import registry
 from chartcode.artifacts import MANIFEST, ORIGIN, Artifact, writing
-from chartcode.errors import DataError
+from chartcode.errors import ArtifactError, DataError
 from tests.checkouts import commit, run
 
 PIPELINE = """stages:
@@ -118,3 +118,24 @@ def test_a_folder_that_stands_is_not_touched(root: Path) -> None:
     with pytest.raises(DataError, match="exists; name a new folder with --to"):
         registry.bring("tfidf", root / "out")
     assert (root / "out/mine").read_text() == "mine"
+
+
+def test_a_model_resealed_in_the_cache_is_refused(root: Path) -> None:
+    """Its manifest agrees with its bytes; the lock of the commit does not."""
+    with writing(root / "forged", "synthetic", [], "c0de") as writer:
+        writer.json("coder.json", {"weight": 0.75})
+    for name in ("coder.json", MANIFEST):
+        kept = (root / "models/tfidf" / name).read_bytes()
+        for path in (root / ".dvc/cache/files/md5").glob("*/*"):
+            if path.read_bytes() == kept:
+                path.chmod(0o644)
+                path.write_bytes((root / "forged" / name).read_bytes())
+    with pytest.raises(ArtifactError, match=r"not the bytes that dvc\.lock names"):
+        registry.bring("tfidf", root / "out")
+    assert not (root / "out").exists()
+
+
+def test_a_model_is_not_put_where_git_would_take_it(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="name a folder that it ignores, as shelf/tfidf"):
+        registry.bring("tfidf", root / "new/tfidf")
+    registry.bring("tfidf", tmp_path / "elsewhere/tfidf")

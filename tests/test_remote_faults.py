@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from chartcode import remote
+from chartcode import remote, seal
 from tests.azurite import CONNECTION, KEY, Azurite, connection_string, free_port
 from tests.checkouts import ENVIRONMENT, clone, commit, run, storage
 from tests.conftest import ROOT
@@ -266,3 +266,34 @@ def failing_link(port: int, limit: int) -> Iterator[tuple[int, threading.Event]]
         yield server.getsockname()[1], dead
     finally:
         cut()
+
+
+def test_a_sealed_checkout_reaches_no_public_container_by_any_command(
+    tmp_path: Path, azure: Azurite, author: Path
+) -> None:
+    """Lock and params disagree, a file is added by hand, an old commit is pushed: nothing of it arrives."""
+    seal.seal(author)
+    before = azure.blobs("chartcode")
+    secret = author / "sample.txt"
+    secret.write_text("a note")
+    run(author, "dvc", "remote", "modify", "--local", "mimic-iv", "url", str(tmp_path / "mine"))
+    for remote_of_out in ("synthetic", "mimic-iv"):
+        (author / "dvc.yaml").write_text(
+            f"stages:\n  made:\n    cmd: cp sample.txt out\n    outs:\n    - out:\n        remote: {remote_of_out}\n"
+        )
+        run(author, "dvc", "repro", "made", "--force")
+        commit(author)
+        for options in ((), ("--all-commits",), ("--run-cache",), ("-r", "synthetic"), ("-r", "codiesp")):
+            subprocess.run(
+                ["dvc", "push", *options],
+                cwd=author,
+                env=ENVIRONMENT | login(azure.connection_string),
+                capture_output=True,
+            )
+    subprocess.run(
+        ["dvc", "gc", "--workspace", "--cloud", "--force"],
+        cwd=author,
+        env=ENVIRONMENT | login(azure.connection_string),
+        capture_output=True,
+    )
+    assert azure.blobs("chartcode") == before

@@ -254,9 +254,7 @@ class Artifact:
             self.manifest: dict[str, Any] = json.loads(raw)
             self._files: dict[str, dict[str, Any]] = self.manifest["files"]
         except FileNotFoundError:
-            raise ArtifactError(
-                f"{self.folder}: no {MANIFEST}; run `dvc repro` or `make pull`"
-            ) from None
+            raise ArtifactError(f"{self.folder}: no {MANIFEST}; run `dvc repro` or `make pull`") from None
         except (ValueError, KeyError, TypeError):
             raise ArtifactError(f"{path}: damaged; run `dvc checkout` or `dvc repro --force`") from None
         self.fingerprint = hashlib.sha256(raw).hexdigest()

@@ -50,8 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     get = _command(commands, "get", _get, "copy a registered model of any revision out of DVC, verified and stamped")
     get.add_argument("model", metavar="MODEL", help="its name under `artifacts:` in dvc.yaml, as tfidf")
     get.add_argument("--rev", default="HEAD", help="commit, branch, tag or experiment (default: HEAD)")
-    get.add_argument("--to", type=Path, metavar="DIR", help="a new folder (default: MODEL)")
+    get.add_argument("--to", type=Path, metavar="DIR", help="a new folder (default: shelf/MODEL, which Git ignores)")
     get.add_argument("--repo", default=".", metavar="URL", help="another repository (default: this one)")
+
+    _command(commands, "seal", _seal, "keep this checkout from pushing anything to a public container")
 
     doctor = _command(
         commands, "doctor", _doctor, "check machine, login, files of the chosen source; guess disk and hours"
@@ -68,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--staged", action="store_true", help="only what the next commit changes (default: tracked files)"
     )
     part.add_argument("--since", metavar="REV", help="every version of a file in the commits REV..HEAD")
+    part.add_argument("--experiment", metavar="NAME", help="what an experiment would take along to others")
 
     pr = _command(commands, "pr", _pr, "write what this branch moves, against its base, as Markdown and figures")
     _base(pr)
@@ -116,11 +119,14 @@ def _fetch(chosen: argparse.Namespace) -> None:
 
 
 def _link_mimic(chosen: argparse.Namespace) -> None:
+    from chartcode import seal
     from chartcode.sources import mimic
 
     _at_root()
     linked = mimic.link(chosen.note, chosen.hosp, chosen.splits)
-    sys.stdout.write("\n".join([*linked.lines(), f"written: {mimic.FOLDER}/"]) + "\n")
+    seal.seal()
+    written = f"written: {mimic.FOLDER}/  {seal.LOCAL} (sealed: pushes nothing to a public container)"
+    sys.stdout.write("\n".join([*linked.lines(), written]) + "\n")
     if "discharge" in linked.absent:
         sys.stdout.write(
             "next: link the notes; until then only bronze runs: dvc exp run -S data.source=mimic-iv bronze\n"
@@ -142,18 +148,29 @@ def _get(chosen: argparse.Namespace) -> None:
 
     if chosen.repo == ".":
         _at_root()
-    folder = chosen.to or Path(chosen.model)
+    folder = chosen.to or Path("shelf") / chosen.model
     origin = registry.bring(chosen.model, folder, revision=chosen.rev, repository=chosen.repo)
     sys.stdout.write(f"written: {folder}/  (source: {origin['source']}, revision {origin['revision']})\n")
 
 
-def _doctor(chosen: argparse.Namespace) -> None:
-    from chartcode import doctor, remote
-    from chartcode.params import DataParams, load
+def _seal(_: argparse.Namespace) -> None:
+    from chartcode import seal
 
     _at_root()
+    seal.seal()
+    sys.stdout.write(f"written: {seal.LOCAL}\n")
+
+
+def _doctor(chosen: argparse.Namespace) -> None:
+    from chartcode import doctor, remote, seal
+    from chartcode.params import DataParams, load
+
     if chosen.remote:
-        findings = [remote.examine(Path(), load(DataParams).source, write=chosen.remote == "write")]
+        _at_root()
+        source = load(DataParams).source
+        if chosen.remote == "write":
+            seal.refuse_mixing(Path(), source)
+        findings = [remote.examine(Path(), source, write=chosen.remote == "write")]
     else:
         findings = doctor.examine()
     sys.stdout.write(doctor.report(findings))
@@ -167,10 +184,12 @@ def _guard(chosen: argparse.Namespace) -> None:
     root = blobs.top(Path())
     if chosen.staged:
         looked_at = blobs.staged(root)
+    elif chosen.experiment is not None:
+        looked_at = blobs.experiment(root, chosen.experiment)
     else:
         looked_at = blobs.tracked(root) if chosen.since is None else blobs.since(root, chosen.since)
     report = scan.scan(looked_at, root)
-    sys.stdout.write("".join(f"{finding}\n" for finding in report.findings))
+    sys.stdout.write("".join(f"{line}\n" for line in report.lines()))
     sys.stdout.flush()
     if report.findings:
         raise DataError(report.summary())

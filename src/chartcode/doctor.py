@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from chartcode import seal
 from chartcode.artifacts import Artifact
 from chartcode.errors import ChartcodeError, DataError
 from chartcode.params import DataParams, load
@@ -35,7 +36,6 @@ from chartcode.tables.schemas import EVIDENCE_FILE, RAW_TABLES, SPLITS_FILE
 Level = Literal["ok", "warning", "missing"]
 TRAINING_TABLES = ("discharge", "patients", "admissions", "diagnoses_icd")  # no coder can be trained without them
 CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
-PUBLIC = ("synthetic", "codiesp")  # sources anyone may read
 
 # Rough costs, to tell minutes from days; the benchmarks measure, this guesses.
 BYTES_PER_NOTE = 3_400  # of a compressed discharge.csv.gz: 1.1 GB hold MIMIC-IV's 331,793 notes
@@ -66,6 +66,7 @@ def examine(root: Path = Path(), environment: Mapping[str, str] = os.environ) ->
     except Exception as error:  # noqa: BLE001  whatever is wrong with params.yaml is a finding
         return [*found, Finding("missing", "source", _reason(error, root / "params.yaml")), *gpu]
     found += _examined("warning", "remote", lambda: _remote(root, source, environment))
+    found += _examined("missing", "sealing", lambda: _sealing(root, source))
     found += _examined("warning", "login", lambda: _login(root, source, environment))
     folder = root / "data/raw" / source
     files = _examined("missing", "files", lambda: _source(root, source, folder))
@@ -187,10 +188,6 @@ def _remote(root: Path, source: str, environment: Mapping[str, str]) -> list[Fin
         return [Finding("ok", "remote", text)]
     account = settings.get("account_name", "none named")
     found = [Finding("ok", "remote", f"{source}: {url}, account {account}")]
-    public = [_remote_of(config, name) for name in PUBLIC]
-    if source not in PUBLIC and any(_place(settings) == _place(other) for other in public):
-        text = f"{source}: shares its container with public data; name a restricted one in .dvc/config.local"
-        found.append(Finding("missing", "remote", text))
     if CONNECTION in environment:
         named = re.search(r"(?:^|;)AccountName=([A-Za-z0-9]+)", environment[CONNECTION])
         whose = f"account {named[1]}" if named else "another account"
@@ -199,9 +196,9 @@ def _remote(root: Path, source: str, environment: Mapping[str, str]) -> list[Fin
     return found
 
 
-def _place(settings: Mapping[str, str]) -> tuple[str | None, str]:
-    """Account and container of an Azure remote: what access is granted to."""
-    return settings.get("account_name"), settings.get("url", "").split("://")[-1].split("/")[0]
+def _sealing(root: Path, source: str) -> list[Finding]:
+    seal.refuse_mixing(root, source)
+    return [Finding("ok", "sealing", "sealed: nothing goes to a public container")] if seal.is_sealed(root) else []
 
 
 def _login(root: Path, source: str, environment: Mapping[str, str]) -> list[Finding]:

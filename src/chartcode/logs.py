@@ -37,7 +37,7 @@ def log(stage: str) -> structlog.stdlib.BoundLogger:
 
 
 def guarded(work: Callable[[], None]) -> int:
-    """Run `work` and return an exit status: 0, or 1 after one line on standard error.
+    """Run `work` and return an exit status: 0, or after one line on standard error 1, or 130 for Ctrl-C.
 
     A traceback can quote a cell value, so an unexpected error is reported by type and place alone;
     CHARTCODE_DEBUG=1 shows it whole, for a developer on data that may be seen.
@@ -50,6 +50,9 @@ def guarded(work: Callable[[], None]) -> int:
             raise
         sys.stderr.write(f"error: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted; type the same command again, or make reset\n")
+        return 130  # 128 + SIGINT, as shells have it
     except OSError as error:
         if os.environ.get(DEBUG_VARIABLE):
             raise

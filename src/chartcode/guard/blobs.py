@@ -78,8 +78,20 @@ def staged(root: Path) -> Iterator[Blob]:
             yield store.blob(path, oid, mode, "")
 
 
-def since(root: Path, revision: str) -> Iterator[Blob]:
-    """Every version of every file that a commit of `revision`..HEAD added or changed, and the commits' messages.
+def experiment(root: Path, name: str) -> Iterator[Blob]:
+    """What an experiment of DVC adds to the commit it started from: it takes every change of tracked files along.
+
+    Raises DataError when there is no such experiment.
+    """
+    refs = _git(root, "for-each-ref", "--format=%(refname)", "refs/exps").decode().split()
+    found = [ref for ref in refs if ref.rsplit("/", 1)[-1] == name]
+    if not found:
+        raise DataError(f"guard: --experiment {name}: no such experiment here; `dvc exp list` names them")
+    return since(root, f"{found[-1]}~1", found[-1])
+
+
+def since(root: Path, revision: str, tip: str = "HEAD") -> Iterator[Blob]:
+    """Every version of every file that a commit of `revision`..`tip` added or changed, and the commits' messages.
 
     A merge counts with what it changed against each parent. Raises DataError for a revision that is not there.
     """
@@ -87,7 +99,7 @@ def since(root: Path, revision: str) -> Iterator[Blob]:
         start = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except DataError:
         raise DataError("guard: --since: no such commit here; fetch the whole history (CI: fetch-depth 0)") from None
-    commits = _git(root, "rev-list", "--reverse", f"{start.decode().strip()}..HEAD")
+    commits = _git(root, "rev-list", "--reverse", f"{start.decode().strip()}..{tip}")
     raw = _git(root, "diff-tree", "--stdin", "-m", "-r", "--root", "--raw", "-z", *_DIFF, given=commits)
     seen: set[tuple[str, str]] = set()
     with _store(root) as store:

@@ -22,7 +22,7 @@ _SUFFIX = re.compile(
     r"\.(?:parquet|pq|feather|arrow|orc|avro|csv\.\w+|tsv\.\w+|jsonl|ndjson|xlsx?|ods|dta|sas7bdat|xpt|sav|rds|rdata"
     r"|db|sqlite3?|duckdb|mdb|h5|hdf5|mat|np[yz]|p(?:ic)?kle?|joblib|dill|msgpack|skops"
     r"|pt|pth|ckpt|bin|safetensors|onnx|gguf|ggml|tflite|pb|model|ipynb|hea|dat|edf|dcm|nii"
-    r"|zip|gz|tgz|bz2|xz|zst|lz4|7z|rar|tar|whl|eml|docx?|pptx?|rtf)$",
+    r"|zip|gz|tgz|bz2|xz|zst|lz4|7z|rar|tar|whl|eml|docx?|pptx?|rtf|dvc)$",
     re.I,
 )
 _TABLE = re.compile(r"\.(?:csv|tsv)$", re.I)

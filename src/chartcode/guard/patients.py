@@ -15,9 +15,7 @@ from chartcode.privacy import small
 
 # A number of eight digits that is no part of a word, a hash, a UUID or a fraction; p1xxxxxxx is a folder of waveforms.
 # MIMIC-IV uses none of the first ten of each range: they are free for invented patients.
-_ID = re.compile(
-    r"(?<![0-9A-Za-z])(?<!\d[.,])p?(?![123]0{6}\d(?!\d))[123]\d{7}(?![0-9A-Za-z]|,\d{3}|\.\d*[1-9]|-[0-9a-f]{4}-)"
-)
+_ID = re.compile(r"(?<![0-9A-Za-z])(?<!\d\.)p?(?![123]0{6}\d(?!\d))[123]\d{7}(?![0-9A-Za-z]|\.\d*[1-9]|-[0-9a-f]{4}-)")
 _LOCK_SIZE = re.compile(r"size: $")
 _LOCK = re.compile(r"\.(?:lock|dvc)$")
 _ID_COLUMN = re.compile(r"(?i)\b(?:subject|hadm|stay|note)_id\b")

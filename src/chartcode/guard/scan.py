@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from tqdm import tqdm
@@ -62,6 +63,9 @@ def rules(root: Path | None = None, home: Path | None = None) -> tuple[Rule, ...
     )
 
 
+SHOWN = 3  # findings of one rule in one file
+
+
 @dataclass(frozen=True, order=True)
 class Finding:
     """One line of the report; `path` is fit to be shown."""
@@ -85,6 +89,16 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     notes: int | None = None
     exempted: set[Allowed] = field(default_factory=set)  # entries of the table that silenced something
+
+    def lines(self) -> list[str]:
+        """The findings, of one kind in one file the first few and how many more: a model file holds thousands."""
+        shown: list[str] = []
+        for (path, rule, _), same in groupby(self.findings, key=lambda found: (found.path, found.rule, found.origin)):
+            several = list(same)
+            shown += [str(finding) for finding in several[:SHOWN]]
+            if len(several) > SHOWN:
+                shown.append(f"{path}: {rule}: and {len(several) - SHOWN:,} more lines")
+        return shown
 
     def summary(self) -> str:
         """The last line of the report."""
@@ -116,7 +130,7 @@ def scan(blobs: Iterable[Blob], root: Path, allowed: tuple[Allowed, ...] = ALLOW
             seen.append((blob, shown))
     report.notes, places = _compare([blob.text for blob, _ in seen], root)
     found |= {_finding(TEXT, seen[number][1], line, seen[number][0]) for number, line in places}
-    report.findings = sorted(found)
+    report.findings = sorted(found, key=lambda each: (each.path, each.rule, each.origin, each.line))
     return report
 
 
