@@ -27,7 +27,8 @@ OLD_CPU = {
 
 def run(*command: str | Path, cwd: Path = ROOT, extra: dict[str, str] | None = None, check: bool = True) -> str:
     """Standard output of a command."""
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, **(extra or {})}, capture_output=True, text=True)
+    environ = {**os.environ, **(extra or {})}
+    done = subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, check=False)
     if check and done.returncode:
         sys.exit(f"{command[0]} {command[1]}: status {done.returncode}\n{done.stderr[-2000:]}")
     return done.stdout

@@ -47,7 +47,12 @@ def copy_tree(folder: Path) -> Path:
     for name in listed.stdout.splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+            shutil.copy2(ROOT / name, folder / name)
+    # With equal source times numba takes its compiled loops as they are; each copy would compile for many seconds.
+    for path in ROOT.glob("src/**/__pycache__/*.nb[ci]"):
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
     shutil.rmtree(folder / "metrics", ignore_errors=True)
     for lock in ("dvc.lock", "stages/sources/dvc.lock"):
         (folder / lock).unlink(missing_ok=True)

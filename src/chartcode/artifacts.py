@@ -190,9 +190,9 @@ def _recut(batches: Iterator[pa.RecordBatch], schema: pa.Schema, rows: int) -> I
         count += batch.num_rows
         while count >= rows:
             table = pa.Table.from_batches(held, schema).combine_chunks()
-            yield table.slice(0, rows)
-            held = table.slice(rows).to_batches()
+            held = table.slice(rows).to_batches()  # before the yield, or the small batches live as long as the copy
             count -= rows
+            yield table.slice(0, rows)
     yield pa.Table.from_batches(
         held, schema
     ).combine_chunks()  # the rest; an empty table still makes a file with a schema

@@ -2,25 +2,95 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chartcode.tables.cleaning import (
-    CLEANED_TYPE,
-    PREAMBLE,
-    clean,
-    clean_batch,
-    locate_sections,
-    to_source,
-)
+from chartcode.sources.synthetic.generate import blueprint
+from chartcode.sources.synthetic.hospital import Hospital, Rows
+from chartcode.tables.cleaning import CLEANED_TYPE, HEADERS, PREAMBLE, clean_batch, to_source
+from tests.conftest import ROOT
+from tests.sources.synthetic.settings import settings
+from tests.tables import reference_cleaning
+from tests.tables.reference_cleaning import Section, Segment
 
 PIECES = ["_", "__", "___", "____", " ", "  ", "\t", "\n", "\r\n", "\r", "[**", "**]", "[**Name**]", "a", "word", "é",
-          "e\u0301", "😀", "\u00a0", ":", "Allergies:", "Discharge Diagnosis:", "\u2028", "x"]  # fmt: skip
+          "e\u0301", "😀", "\u00a0", ":", "Allergies:", "Discharge Diagnosis:", "\u2028", "x", "*", "[", "]", "\x85",
+          "\x1c", "\x0b", "\u1680", "\u2007", "\u200b", "\u205f", "\u3000", "\ufeff", "\nHPI :", "\nsh:",
+          "\nFollow-up  Instructions:"]  # fmt: skip
 notes = st.lists(st.sampled_from(PIECES), max_size=60).map("".join) | st.text(max_size=200)
+LONG = "é" * 197
+
+
+def clean(source: str) -> tuple[str, list[Segment]]:
+    (row,) = clean_batch(pa.array([source], pa.string())).to_pylist()
+    return row["text"], [Segment(*edit.values()) for edit in row["edits"]]
+
+
+def locate_sections(source: str) -> list[Section]:
+    (row,) = clean_batch(pa.array([source], pa.string())).to_pylist()
+    return [Section(*section.values()) for section in row["sections"]]
+
+
+def same_as_the_reference(sources: pa.Array) -> None:
+    made = clean_batch(sources)
+    made.validate(full=True)
+    assert made.type == CLEANED_TYPE
+    assert made.equals(reference_cleaning.clean_batch(sources))
+
+
+@given(st.lists(notes, max_size=8))
+@example([f"[**{LONG}{mask}**] x" for mask in ("", "a", "aa", "aaa", "aaaa", "😀😀😀", "😀😀😀😀")])
+@example(["[****]", "[***]", "__[****]", "[****]__[****]_", "_[****", "[**a\n**]", "[**[**a**]", "a[**]b**]", "[**a**"])
+@example(["", "_", "__", "___", "____", "_____", " ", "\r", "\r\n", " \r\n", "é\u0301 \n", "\u00a0 \u00a0", "\u2028"])
+def test_a_column_of_notes_is_cleaned_as_the_reference_cleans_each(sources: list[str]) -> None:
+    same_as_the_reference(pa.array(sources, pa.string()))
+    same_as_the_reference(pa.array(["before", *sources, "behind"], pa.string()).slice(1, len(sources)))
+
+
+def test_every_variant_of_a_header_is_found_in_any_case() -> None:
+    variants = [variant for same in HEADERS.values() for variant in same]
+    forms = [form for v in variants for form in (v, v.upper(), v.lower(), f"{v}s", v[:-1], f"a{v}")]
+    ends, blanks = ("", "\n", " \n", "\r", " ", "\u2028"), ("", " ", "  ", "\t")
+    sources = [f"{end}{form}{blank}:\nx" for form in forms for blank in blanks for end in ends]
+    same_as_the_reference(pa.array(sources))
+
+
+def test_notes_of_the_synthetic_hospital_are_cleaned_as_the_reference_cleans_them() -> None:
+    hospital, rows = Hospital(blueprint(settings(60))), Rows()
+    for patient in range(60):
+        hospital.patient(patient, rows)
+    texts = [note[-1] for note in rows.tables["discharge"]]
+    assert len(texts) > 60
+    assert "__" in texts[0]
+    same_as_the_reference(pa.array(texts))
+
+
+def test_real_cases_in_two_languages_are_cleaned_as_the_reference_cleans_them(shared_data: Path) -> None:
+    cases = [path.read_bytes().decode() for path in sorted(shared_data.glob("codiesp/*/text_files*/*.txt"))]
+    assert len(cases) == 1500
+    same_as_the_reference(pa.array(cases))
+
+
+def test_where_compiled_code_cannot_be_kept_notes_are_cleaned_all_the_same(tmp_path: Path) -> None:
+    package = tmp_path / "src/chartcode"
+    shutil.copytree(ROOT / "src/chartcode", package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "tables/__pycache__").touch()  # no folder can be made there, nor in this home
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src"), "HOME": os.devnull, "XDG_CACHE_HOME": os.devnull}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    code = (
+        "import sys, pyarrow as pa; from chartcode.tables.cleaning import clean_batch; "
+        "assert 'numba' not in sys.modules; assert clean_batch(pa.array(['a  b']))[0]['text'].as_py() == 'a b'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -132,20 +202,7 @@ def test_sections_are_found_by_their_headers() -> None:
 def test_sections_are_in_order_and_inside_the_note(source: str) -> None:
     text, _ = clean(source)
     place = 0
-    for section in locate_sections(text):
+    for section in locate_sections(source):
         assert place <= section.clean_start <= section.clean_end <= len(text)
         place = section.clean_end
     assert place == len(text)
-
-
-def test_a_column_of_notes_is_cleaned_as_each_of_them() -> None:
-    sources = ["", " \nName:  ___\n", "é 😀  ______ x"]
-    batch = clean_batch(pa.array(sources))
-    assert batch.type == CLEANED_TYPE
-    for row, source in zip(batch.to_pylist(), sources, strict=True):
-        text, segments = clean(source)
-        assert row["text"] == text
-        assert row["n_tokens"] == len(text.split())
-        assert row["words"] == sha256(" ".join(text.split()).encode()).hexdigest()
-        assert [tuple(e.values()) for e in row["edits"]] == [tuple(s) for s in segments]
-        assert [tuple(s.values()) for s in row["sections"]] == [tuple(s) for s in locate_sections(text)]

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from chartcode.tables.cleaning import clean, to_source
+from chartcode.tables.cleaning import to_source
 from chartcode.tables.silver import CODES_SCHEMA, SILVER_SCHEMA, sample_patients
 from tests.hospital import Hospital, note_text
 from tests.tables.made import DATA, GOLD, SILVER, bronze, silver
+from tests.tables.reference_cleaning import clean
 
 
 def test_rows_are_sorted_and_of_the_promised_schema(hospital: Hospital, tmp_path: Path) -> None:
@@ -22,6 +23,25 @@ def test_rows_are_sorted_and_of_the_promised_schema(hospital: Hospital, tmp_path
     assert notes.schema.equals(SILVER_SCHEMA)
     assert made.table("codes.parquet").schema.equals(CODES_SCHEMA)
     assert notes["hadm_id"].to_pylist() == sorted(notes["hadm_id"].to_pylist())
+
+
+def test_neither_the_order_of_raw_notes_nor_the_size_of_batches_moves_a_byte(
+    hospital: Hospital, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def files(name: str) -> dict[str, object]:
+        (tmp_path / name).mkdir()
+        return dict(
+            silver(bronze(hospital.write(tmp_path / name / "raw"), tmp_path / name), tmp_path / name).manifest["files"]
+        )
+
+    hospital.tables["discharge"][7]["text"] = "too short"
+    hospital.tables["discharge"][9]["text"] = hospital.tables["discharge"][2]["text"]
+    once = files("once")
+    assert once["notes.parquet"]["rows"] == 9  # type: ignore[index]
+    notes = hospital.tables["discharge"]
+    notes[:] = notes[5:] + notes[4::-1]
+    monkeypatch.setattr("chartcode.tables.silver._BATCH", 5)
+    assert files("again") == once
 
 
 def test_the_last_note_of_an_admission_is_the_one(hospital: Hospital, tmp_path: Path) -> None:

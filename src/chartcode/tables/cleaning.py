@@ -1,90 +1,23 @@
 """Cleans a discharge summary without losing its place: line breaks and sections stay, offsets can be traced back.
 
-De-identification runs become one `___`, runs of blanks one blank, blanks at the end of a line go. Each cleaned note
-carries its segments (clean_start, source_start, length): stretches that stand verbatim in the source. Offsets are
-code points; `to_source` is the only converter.
+De-identification runs become one `___`, runs of blanks one blank, blanks at the end of a line go, as does the CR of
+CRLF. A run is underscores, two or more, or MIMIC-III style [** **] masks with the underscores around them. Each cleaned
+note carries its segments (clean_start, source_start, length): stretches that stand verbatim in the source, in order and
+without gaps but for what was cut or replaced. Offsets are code points; `to_source` is the only converter.
 """
 
 from __future__ import annotations
 
 import bisect
-import re
+import itertools
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-# What may change: runs of blanks, blanks before a line end, masks of 2 or of more than 3 underscores, the CR of CRLF;
-# and, in the rare note that has them, MIMIC-III style [** **] masks with the underscores around them. A plain `___` and
-# single blanks match nothing. One alternative for all blanks: most of a note's matches are tried there.
-_PLAIN = r"[ \t](?:[ \t]+|(?=[\r\n]|\Z))|_(?:_{3,}|_(?!_)(?<!___))|\r(?=\n)"
-_BRACKETED = r"\[\*\*[^\]\r\n]{0,200}\*\*\]"
-_EDIT = re.compile(_PLAIN)
-_EDIT_BRACKETED = re.compile(rf"_*{_BRACKETED}(?:_|{_BRACKETED})*|{_PLAIN}")
-MASK = "___"
-
-
-class Segment(NamedTuple):
-    """`clean[clean_start:clean_start+length] == source[source_start:source_start+length]`, in code points."""
-
-    clean_start: int
-    source_start: int
-    length: int
-
-
-class Section(NamedTuple):
-    """The body of one section of a cleaned note, in code points of the clean text, end exclusive."""
-
-    name: str
-    clean_start: int
-    clean_end: int
-
-
-def clean(source: str) -> tuple[str, list[Segment]]:
-    """The clean text of a note and its segments, in order and without gaps but for what was cut or replaced."""
-    columns: tuple[list[int], list[int], list[int]] = ([], [], [])
-    text = _trace(source, *columns)
-    return text, [Segment(*row) for row in zip(*columns, strict=True)]
-
-
-def _trace(source: str, clean_starts: list[int], source_starts: list[int], lengths: list[int]) -> str:
-    """The clean text; its segments are appended to the three lists."""
-    pieces: list[str] = []
-    length = start = 0  # of the clean text; of the stretch not yet copied
-    mask_end = 0  # of the clean text behind the last replaced mask
-    edits = _EDIT_BRACKETED if "[**" in source else _EDIT
-    for match in edits.finditer(source):
-        begin, end = match.span()
-        replacement = ""
-        first = source[begin]
-        if first == "_" and end - begin > 3 and "[" not in match.group():
-            begin += 3  # the first three underscores are the mask
-        elif first in "_[":
-            replacement = MASK
-        elif first in " \t" and end < len(source) and source[end] not in "\r\n":
-            begin += 1
-        if begin > start:
-            pieces.append(source[start:begin])
-            clean_starts.append(length)
-            source_starts.append(start)
-            lengths.append(begin - start)
-            length += begin - start
-        if replacement:
-            pieces.append(replacement)
-            length += len(replacement)
-            mask_end = length
-        start = end
-    if start < len(source):
-        pieces.append(source[start:])
-        clean_starts.append(length)
-        source_starts.append(start)
-        lengths.append(len(source) - start)
-    elif length and mask_end == length:
-        clean_starts.append(length)  # a note that ends in a replaced mask: an empty segment says where the source ends
-        source_starts.append(len(source))
-        lengths.append(0)
-    return "".join(pieces)
+Array = np.ndarray[Any, Any]
 
 
 def to_source(spans: Iterable[tuple[int, int]], segments: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
@@ -119,7 +52,7 @@ def _source_end(position: int, segments: Sequence[Sequence[int]], starts: list[i
 
 
 # Section headers of MIMIC-IV discharge summaries, with the variants that stand in other hospitals' notes.
-_HEADERS: dict[str, tuple[str, ...]] = {
+HEADERS: dict[str, tuple[str, ...]] = {
     "name": ("Name",),
     "admission_date": ("Admission Date",),
     "date_of_birth": ("Date of Birth",),
@@ -146,23 +79,11 @@ _HEADERS: dict[str, tuple[str, ...]] = {
     "followup_instructions": ("Followup Instructions", "Follow-up Instructions", "Follow up Instructions", "Followup"),
 }
 PREAMBLE = "preamble"  # what stands before the first header; the whole of a note without headers
-_NAMES = {variant.lower(): name for name, variants in _HEADERS.items() for variant in variants}
-_HEADER = re.compile(
-    r"^(" + "|".join(sorted((re.escape(v) for v in _NAMES), key=len, reverse=True)) + r")[ ]?:", re.M | re.I | re.A
-)
-
-
-def locate_sections(text: str) -> list[Section]:
-    """Sections of a clean note in order: bodies, from behind the header's colon to the next header."""
-    found: list[Section] = []
-    name, start = PREAMBLE, 0
-    for match in _HEADER.finditer(text):
-        if match.start() > start or name != PREAMBLE:
-            found.append(Section(name, start, match.start()))
-        name, start = _NAMES[match.group(1).lower()], match.end()
-    found.append(Section(name, start, len(text)))
-    return found
-
+_VARIANTS = [(variant.lower(), name) for name, variants in HEADERS.items() for variant in variants]
+# As the kernel takes them: one behind the other, and where each ends; the name behind the last is the preamble's.
+_HEADER_BYTES = np.frombuffer("".join(variant for variant, _ in _VARIANTS).encode(), np.uint8)
+_HEADER_ENDS = np.cumsum([len(variant) for variant, _ in _VARIANTS])
+_NAMES = pa.array([*(name for _, name in _VARIANTS), PREAMBLE])
 
 SECTIONS_TYPE = pa.list_(pa.struct([("name", pa.string()), ("clean_start", pa.int32()), ("clean_end", pa.int32())]))
 EDITS_TYPE = pa.list_(pa.struct([("clean_start", pa.int32()), ("source_start", pa.int32()), ("length", pa.int32())]))
@@ -177,42 +98,48 @@ CLEANED_TYPE = pa.struct(
 )
 
 
-def clean_batch(texts: pa.Array) -> pa.StructArray:
+def clean_batch(texts: pa.Array | pa.ChunkedArray) -> pa.StructArray:
     """Clean a column of notes: struct of text, whitespace tokens, sections, segments, digest (CLEANED_TYPE)."""
-    cleaned: list[str] = []
-    tokens: list[int] = []
-    digests: list[str] = []
-    names: list[str] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    segments: tuple[list[int], list[int], list[int]] = ([], [], [])
-    section_ends, segment_ends = [0], [0]
-    for source in texts.to_pylist():
-        text = _trace(source, *segments)
-        cleaned.append(text)
-        words = text.split()
-        tokens.append(len(words))
-        digests.append(sha256(" ".join(words).encode()).hexdigest())
-        for section in locate_sections(text):
-            names.append(section.name)
-            starts.append(section.clean_start)
-            ends.append(section.clean_end)
-        section_ends.append(len(names))
-        segment_ends.append(len(segments[0]))
+    from chartcode.tables.cleaning_kernel import trace  # numba is slow to import: only who cleans waits for it
+
+    text, bounds = _bytes_of(texts)
+    size, notes = int(bounds[-1] - bounds[0]), len(texts)
+    # At the most: masks of two underscores become three, an edit cuts a byte and leaves one, a header is longer.
+    clean, words = (np.empty(size + size // 2, np.uint8) for _ in range(2))
+    edits, sections = (np.empty((size // 2 + 2 * notes, 3), np.int32) for _ in range(2))
+    totals = np.zeros((5, notes + 1), np.int64)
+    trace(text, bounds, _HEADER_BYTES, _HEADER_ENDS, clean, words, edits, sections, totals)
+    clean_ends, word_ends, counted, edit_ends, section_ends = totals
+    digests = [sha256(words.data[start:end]).hexdigest() for start, end in itertools.pairwise(word_ends.tolist())]
+    headers, starts, ends = (pa.array(column) for column in sections[: section_ends[-1]].T.copy())
+    segments = [pa.array(column) for column in edits[: edit_ends[-1]].T.copy()]
     return pa.StructArray.from_arrays(
         [
-            pa.array(cleaned, pa.string()),
-            pa.array(tokens, pa.int32()),
-            _list_of(SECTIONS_TYPE, section_ends, (names, starts, ends)),
-            _list_of(EDITS_TYPE, segment_ends, segments),
+            pa.StringArray.from_buffers(notes, _int32(clean_ends).buffers()[1], pa.py_buffer(clean[: clean_ends[-1]])),
+            _int32(np.diff(counted)),
+            _list_of(SECTIONS_TYPE, section_ends, [_NAMES.take(headers), starts, ends]),
+            _list_of(EDITS_TYPE, edit_ends, segments),
             pa.array(digests, pa.string()),
         ],
         fields=list(CLEANED_TYPE),
     )
 
 
-def _list_of(kind: pa.ListType, ends: list[int], columns: Sequence[list[int] | list[str]]) -> pa.ListArray:
-    fields = list(kind.value_type)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, fields, strict=True)]
-    rows = pa.StructArray.from_arrays(arrays, fields=fields)
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), rows, type=kind)
+def _bytes_of(texts: pa.Array | pa.ChunkedArray) -> tuple[Array, Array]:
+    """The bytes of a column of text, uint8, and where each text lies in them, int64 (N + 1,)."""
+    texts = (texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts).cast(pa.string())
+    _, bounds, text = texts.buffers()
+    if not len(texts):  # then there may be no buffers
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    ends = np.frombuffer(bounds, np.int32, len(texts) + 1, 4 * texts.offset)
+    return np.frombuffer(text or b"", np.uint8), ends.astype(np.int64)
+
+
+def _list_of(kind: pa.ListType, ends: Array, columns: Sequence[pa.Array]) -> pa.ListArray:
+    rows = pa.StructArray.from_arrays(columns, fields=list(kind.value_type))
+    return pa.ListArray.from_arrays(_int32(ends), rows, type=kind)
+
+
+def _int32(numbers: Array) -> pa.Array:
+    """As Arrow wants them. Raises ArrowInvalid above 2 GB of notes, which no batch holds."""
+    return pa.array(numbers, pa.int32())

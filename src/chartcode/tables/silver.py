@@ -1,16 +1,21 @@
 """Silver: one clean note per coded admission, its codes, and a reason for every note left out.
 
-The cohort is planned as Ibis expressions over bronze and run on DuckDB; text goes once through the cleaning kernel.
+The cohort is planned as Ibis expressions over bronze and run on DuckDB, without the text: that is read once, waits on
+disk and goes through the cleaning kernel in the order of patients and admissions, a few notes at a time.
 Notes in = notes out + excluded, and the waterfall says where each went.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import ibis
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
@@ -20,7 +25,7 @@ from chartcode.errors import DataError
 from chartcode.logs import log
 from chartcode.params import DataParams, GoldParams, SilverParams
 from chartcode.tables import engine
-from chartcode.tables.cleaning import CLEANED_TYPE, EDITS_TYPE, SECTIONS_TYPE, clean_batch
+from chartcode.tables.cleaning import EDITS_TYPE, SECTIONS_TYPE, clean_batch
 from chartcode.tables.codes import codes, label_codes
 
 SILVER_SCHEMA = pa.schema(
@@ -61,14 +66,6 @@ REASONS = (
 )
 _KEPT = ""
 OLDEST = 120  # years
-
-
-@ibis.udf.scalar.pyarrow(  # type: ignore[untyped-decorator]
-    signature=(("string",), ibis.dtype(CLEANED_TYPE))
-)
-def clean_note(text: pa.Array) -> pa.Array:
-    """`cleaning.clean_batch` as an expression."""
-    return clean_batch(text)
 
 
 def cohort(discharge: Any, admissions: Any, patients: Any, coded: Any, note_types: Sequence[str]) -> Any:
@@ -140,24 +137,24 @@ def write_silver(
             tables["discharge"], tables["admissions"], tables["patients"], coded, silver.note_types
         ).to_pyarrow()
         planned = _sampled(planned, data.max_patients)
-        kept = planned.filter(pc.equal(planned["reason"], _KEPT)).drop_columns(["reason"])
-        notes = clean_notes(tables["discharge"], ibis.memtable(kept))
-        seen: dict[str, list[tuple[str, int]]] = {}
-        long_enough = _long_enough(notes, max(silver.min_tokens, 1), kept.num_rows, seen)
-        writer.parquet("notes.parquet", long_enough, SILVER_SCHEMA, _ENCODED)
-        planned = _marked(planned, writer, REASONS[6])
-        shared = [note for same in seen.values() if len({patient for _, patient in same}) > 1 for note, _ in same]
-        if shared:
+        _check_plan(planned, bronze.rows("discharge.parquet"))
+        written: list[pa.Table] = []
+        notes = _long_enough(bronze, _kept(planned), max(silver.min_tokens, 1), writer.folder, written)
+        writer.parquet("notes.parquet", notes, SILVER_SCHEMA, _ENCODED)
+        found = pa.concat_tables(written)
+        planned = _left_out(planned, pc.invert(pc.is_in(planned["note_id"], found["note_id"])), REASONS[6])
+        shared = _shared(found)
+        if len(shared):
             writer.filter_parquet(
-                "notes.parquet", lambda b: pc.invert(pc.is_in(b["note_id"], pa.array(shared))), _ENCODED
+                "notes.parquet", lambda batch: pc.invert(pc.is_in(batch["note_id"], shared)), _ENCODED
             )
-        final = connection.read_parquet(writer.path("notes.parquet").as_posix())
-        admitted = every_code.semi_join(final, ["subject_id", "hadm_id"]).order_by(
-            ["subject_id", "hadm_id", "table", "seq_num", "icd_code", "icd_version"]
-        )
+            planned = _left_out(planned, pc.is_in(planned["note_id"], shared), REASONS[7])
+        _check_notes(_kept(planned), writer.rows("notes.parquet"))
+        admitted = every_code.semi_join(
+            ibis.memtable(_kept(planned).select(["subject_id", "hadm_id"])), ["subject_id", "hadm_id"]
+        ).order_by(["subject_id", "hadm_id", "table", "seq_num", "icd_code", "icd_version"])
         writer.parquet("codes.parquet", admitted.to_pyarrow().select(CODES_SCHEMA.names).cast(CODES_SCHEMA))
-    _check(planned, bronze.rows("discharge.parquet"), writer)
-    excluded = _excluded(_marked(planned, writer, REASONS[7]))
+    excluded = _excluded(planned)
     writer.parquet("excluded.parquet", excluded)
     waterfall = _waterfall(planned, excluded)
     if waterfall[-1]["notes"] == 0:
@@ -170,40 +167,63 @@ _TABLES = ("discharge", "admissions", "patients", "diagnoses_icd", "procedures_i
 _ENCODED = ["sex", "race", "age", "year"]
 
 
-def clean_notes(discharge: Any, kept: Any) -> Any:
-    """The kept notes, cleaned, in the order of patients and admissions, as SILVER_SCHEMA and a word digest."""
-    joined = kept.inner_join(discharge.select("note_id", "text"), "note_id")
-    facts = [name for name in kept.columns if name in SILVER_SCHEMA.names]
-    cleaned = joined.select(*facts, cleaned=clean_note(joined.text))
-    rows = cleaned.mutate(
-        text=cleaned.cleaned["text"],
-        n_tokens=cleaned.cleaned["n_tokens"],
-        sections=cleaned.cleaned["sections"],
-        edits=cleaned.cleaned["edits"],
-        words=cleaned.cleaned["words"],
-    )
-    return rows.select(*SILVER_SCHEMA.names, "words").order_by(["subject_id", "hadm_id"])
+_BATCH = 512  # notes; 6 MB of discharge summaries
+
+
+def _kept(planned: pa.Table) -> pa.Table:
+    """The notes of the plan that are to be kept, in the order of patients and admissions."""
+    kept = planned.filter(pc.equal(planned["reason"], _KEPT)).drop_columns(["reason"])
+    return kept.sort_by([("subject_id", "ascending"), ("hadm_id", "ascending")]).combine_chunks()
+
+
+def _texts(bronze: Artifact, notes: list[str], folder: Path) -> Iterator[pa.Array]:
+    """The texts of these notes in their order, a batch at a time.
+
+    The raw notes stand in any order and are read once: their bytes wait in a nameless file of `folder`.
+    """
+    places = {note: place for place, note in enumerate(notes)}
+    starts, sizes = np.zeros((2, len(notes)), np.int64)
+    with tempfile.TemporaryFile(dir=folder) as waiting:
+        end = 0
+        for batch in bronze.batches("discharge.parquet", ["note_id", "text"], _BATCH):
+            texts = batch["text"].view(pa.binary())
+            for row, note in enumerate(batch["note_id"].to_pylist()):
+                place = places.get(note)
+                if place is not None:
+                    text = texts[row].as_buffer()
+                    starts[place], sizes[place] = end, text.size
+                    end += waiting.write(text)
+        waiting.flush()
+        for first in range(0, max(len(notes), 1), _BATCH):  # without notes, one batch without texts
+            some = slice(first, first + _BATCH)
+            stretches = zip(sizes[some].tolist(), starts[some].tolist(), strict=True)
+            texts = [os.pread(waiting.fileno(), size, start) for size, start in stretches]
+            yield pa.array(texts, pa.binary()).view(pa.string())
 
 
 def _long_enough(
-    notes: Any, min_tokens: int, expected: int, seen: dict[str, list[tuple[str, int]]]
+    bronze: Artifact, kept: pa.Table, min_tokens: int, folder: Path, written: list[pa.Table]
 ) -> Iterator[pa.RecordBatch]:
-    """Notes of enough tokens; `seen` collects the (note_id, subject_id) of each digest of words."""
-    # Not a filter of the expression: DuckDB would clean each note once to count its tokens and again to show it.
-    with tqdm(desc="silver notes", total=expected, unit=" notes", disable=None, leave=False) as bar:
-        for batch in notes.to_pyarrow_batches(chunk_size=2048):
-            bar.update(batch.num_rows)
-            kept = batch.filter(pc.greater_equal(batch.column("n_tokens"), min_tokens))
-            facts = (kept.column(name).to_pylist() for name in ("words", "note_id", "subject_id"))
-            for words, note, patient in zip(*facts, strict=True):
-                seen.setdefault(words, []).append((note, patient))
-            yield kept.drop_columns(["words"])
+    """Cleaned notes of enough tokens; `written` collects note_id, subject_id and the digest of the words of each."""
+    with tqdm(desc="silver notes", total=kept.num_rows, unit=" notes", disable=None, leave=False) as bar:
+        first = 0
+        for texts in _texts(bronze, kept["note_id"].to_pylist(), folder):
+            cleaned = clean_batch(texts)
+            notes = kept.slice(first, len(texts))
+            for field in cleaned.type:
+                notes = notes.append_column(field.name, cleaned.field(field.name))
+            notes = notes.filter(pc.greater_equal(notes["n_tokens"], min_tokens))
+            written.append(notes.select(["note_id", "subject_id", "words"]))
+            yield from notes.select(SILVER_SCHEMA.names).cast(SILVER_SCHEMA).to_batches()
+            first += len(texts)
+            bar.update(len(texts))
 
 
-def _marked(planned: pa.Table, writer: Writer, reason: str) -> pa.Table:
-    """The plan, with `reason` for each note that was to be kept and is not in notes.parquet."""
-    written = writer.table("notes.parquet", ["note_id"])["note_id"].combine_chunks()
-    return _left_out(planned, pc.invert(pc.is_in(planned["note_id"], written)), reason)
+def _shared(notes: pa.Table) -> pa.Array:
+    """note_id of those whose words stand for several patients."""
+    patients = notes.group_by("words").aggregate([("subject_id", "count_distinct")])
+    several = patients.filter(pc.greater(patients["subject_id_count_distinct"], 1))["words"]
+    return notes.filter(pc.is_in(notes["words"], several))["note_id"].combine_chunks()
 
 
 def _sampled(planned: pa.Table, most: int | None) -> pa.Table:
@@ -227,15 +247,20 @@ def _excluded(planned: pa.Table) -> pa.Table:
     return out.sort_by([("subject_id", "ascending"), ("note_id", "ascending")])
 
 
-def _check(planned: pa.Table, notes_in: int, writer: Writer) -> None:
-    """The contract of silver: no note multiplied or lost by a join, one note an admission, nothing required missing."""
-    written = writer.table("notes.parquet", ["note_id", "subject_id", "hadm_id", "n_tokens"])
+def _check_plan(planned: pa.Table, notes_in: int) -> None:
+    """No note is multiplied or lost by a join."""
     if planned.num_rows != notes_in or pc.count_distinct(planned["note_id"]).as_py() != notes_in:
         raise DataError("data/bronze: a note meets several admissions or patients; run `dvc repro --force bronze`")
-    if pc.count_distinct(written["hadm_id"]).as_py() != written.num_rows:
+
+
+def _check_notes(kept: pa.Table, written: int) -> None:
+    """The contract of silver: what the plan keeps is written, one note an admission, nothing required missing."""
+    if kept.num_rows != written:
+        raise DataError("data/silver: notes.parquet: not the notes of the plan; run `dvc repro --force silver`")
+    if pc.count_distinct(kept["hadm_id"]).as_py() != kept.num_rows:
         raise DataError("data/silver: hadm_id: an admission has two notes; run `dvc repro --force silver`")
-    for name in written.column_names:
-        if written[name].null_count:
+    for name in ("note_id", "subject_id", "hadm_id"):
+        if kept[name].null_count:
             raise DataError(f"data/silver: {name}: missing in some row; run `dvc repro --force silver`")
 
 
