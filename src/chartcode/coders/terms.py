@@ -15,6 +15,7 @@ Legend: N notes, T tokens, K words, F features.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import unicodedata
@@ -147,7 +148,9 @@ class TfidfTerms:
         total = sum(len(bounds) - 1 for _, bounds in notes)
         columns = [ranks.tolist() for ranks in terms_count.words_of(found.keys, form)]
         terms = [" ".join(sorted_names[r] for r in term if r >= 0) for term in zip(*columns, strict=True)]
-        self._set(terms, np.log((1 + total) / (1 + found.notes)) + 1)
+        # Not np.log: its last bit depends on the vector units of the CPU.
+        rarity = [math.log(ratio) for ratio in ((1 + total) / (1 + found.notes)).tolist()]
+        self._set(terms, np.array(rarity) + 1)
         return notes, terms_count.Index.of(found.keys, form, len(kept)), int(found.notes.sum())
 
     def _number(self, batches: Iterable[pa.Array]) -> tuple[list[Notes], Words]:
