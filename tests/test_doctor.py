@@ -194,6 +194,17 @@ def test_a_source_without_a_remote_of_its_name_is_missing_it(tmp_path: Path) -> 
     assert said(root)["remote"] == [("missing", ".dvc/config: no remote synthetic; DVC needs one of that name to run")]
 
 
+@pytest.mark.parametrize("name", ["config", "config.local"])
+@pytest.mark.parametrize("content", [f"sas_token = {SECRET}\n<<<<<<< ours\n".encode(), b"\xff"], ids=["text", "bytes"])
+def test_a_damaged_configuration_is_missing_not_a_crash(tmp_path: Path, name: str, content: bytes) -> None:
+    root = checkout(tmp_path / "repo", "synthetic")
+    (root / ".dvc" / name).write_bytes(content)
+    found = said(root)
+    assert found["remote"] == [("missing", f"{root / '.dvc' / name}: not a configuration of DVC; mend it")]
+    assert "disk" in found
+    assert SECRET not in str(found)
+
+
 def test_secrets_of_the_local_config_are_used_but_not_shown(tmp_path: Path) -> None:
     root = checkout(tmp_path / "repo", "synthetic")
     assert said(root)["login"][0][0] == "warning"

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import configparser
+import re
+import typing
 from pathlib import Path
 
 import pytest
 
 from chartcode import seal
 from chartcode.errors import DataError
+from chartcode.guard import restricted as guarded
+from chartcode.params import DataParams
+from chartcode.sources import mimic
 from tests.conftest import ROOT
 
 LOCK = """schema: '2.0'
@@ -45,6 +50,13 @@ def restricted(root: Path, **settings: str) -> None:
     config.read_dict({"'remote \"mimic-iv\"'": settings})
     with (root / ".dvc/config.local").open("w") as file:
         config.write(file)
+
+
+def test_every_source_is_public_or_restricted_wherever_it_is_named() -> None:
+    sources = typing.get_args(DataParams.model_fields["source"].annotation)
+    assert sorted(sources) == sorted([*seal.PUBLIC, seal.RESTRICTED])
+    assert set(seal.PUBLIC) == guarded.OPEN
+    assert mimic.FOLDER.name == seal.RESTRICTED
 
 
 def test_public_data_need_no_seal(root: Path) -> None:
@@ -97,9 +109,11 @@ def test_sealing_keeps_what_stands_and_can_be_done_again(root: Path) -> None:
         assert seal.is_sealed(root)
 
 
-@pytest.mark.parametrize("name", ["dvc.lock", ".dvc/config.local"])
-def test_a_damaged_file_is_one_line(root: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["dvc.lock", "stages/sources/dvc.lock", ".dvc/config", ".dvc/config.local"])
+def test_a_damaged_file_is_one_line_that_names_it(root: Path, name: str) -> None:
+    (root / "data/raw/mimic-iv").mkdir(parents=True)
+    seal.seal(root)
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_text("<<<<<<< ours\n: [\n")
-    with pytest.raises(DataError, match=name.replace(".", r"\.")):
-        (root / "data/raw/mimic-iv").mkdir(parents=True)
+    with pytest.raises(DataError, match=rf"^\S*{re.escape(name)}: not? [^\n]+$"):
         seal.refuse_mixing(root, "synthetic")

@@ -6,7 +6,6 @@ the chosen source cannot run without it.
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import csv
 import gzip
@@ -16,7 +15,6 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tomllib
 import zlib
@@ -25,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from chartcode import seal
+from chartcode import revisions, seal
 from chartcode.artifacts import Artifact
 from chartcode.errors import ChartcodeError, DataError
 from chartcode.params import DataParams, load
@@ -65,7 +63,7 @@ def examine(root: Path = Path(), environment: Mapping[str, str] = os.environ) ->
         source = load(DataParams, root / "params.yaml").source
     except Exception as error:  # noqa: BLE001  whatever is wrong with params.yaml is a finding
         return [*found, Finding("missing", "source", _reason(error, root / "params.yaml")), *gpu]
-    found += _examined("warning", "remote", lambda: _remote(root, source, environment))
+    found += _examined("missing", "remote", lambda: _remote(root, source, environment))
     found += _examined("missing", "sealing", lambda: _sealing(root, source))
     found += _examined("warning", "login", lambda: _login(root, source, environment))
     folder = root / "data/raw" / source
@@ -141,45 +139,16 @@ def _packages(root: Path) -> list[Finding]:
 
 
 def _git(root: Path) -> Finding:
-    program = shutil.which("git")
-    if program is None:
+    if shutil.which("git") is None:
         return Finding("missing", "git", "not installed; DVC needs it")
-    inside = _run([program, "-C", str(root), "rev-parse", "--is-inside-work-tree"])
-    if inside != "true":
+    if revisions.git("rev-parse", "--is-inside-work-tree", root=root) != "true":
         return Finding("missing", "git", "this is no checkout; DVC needs one (git clone, or git init)")
-    return Finding("ok", "git", _run([program, "--version"]).removeprefix("git version "))
-
-
-def _run(command: list[str]) -> str:
-    """What a program prints, or nothing when it fails."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def _dvc_config(root: Path) -> configparser.ConfigParser:
-    """.dvc/config with .dvc/config.local over it, as DVC reads them."""
-    config = configparser.ConfigParser(interpolation=None)
-    for name in ("config", "config.local"):
-        try:
-            config.read(root / ".dvc" / name, encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError):
-            continue
-    return config
-
-
-def _remote_of(config: configparser.ConfigParser, source: str) -> dict[str, str]:
-    """Settings of the remote that a source's artifacts go to; it bears the source's name (dvc.yaml)."""
-    section = f"'remote \"{source}\"'"
-    return dict(config[section]) if config.has_section(section) else {}
+    return Finding("ok", "git", (revisions.git("--version") or "").removeprefix("git version "))
 
 
 def _remote(root: Path, source: str, environment: Mapping[str, str]) -> list[Finding]:
     """Where `dvc push` and `dvc pull` go."""
-    config = _dvc_config(root)
-    settings = _remote_of(config, source)
+    settings = seal.settings(root, source)
     url = settings.get("url")
     if url is None:
         return [Finding("missing", "remote", f".dvc/config: no remote {source}; DVC needs one of that name to run")]
@@ -203,7 +172,7 @@ def _sealing(root: Path, source: str) -> list[Finding]:
 
 def _login(root: Path, source: str, environment: Mapping[str, str]) -> list[Finding]:
     """Whether some way to log in to Azure is at hand, in the order DVC tries them; none is tried."""
-    settings = _remote_of(_dvc_config(root), source)
+    settings = seal.settings(root, source)
     if "://" not in settings.get("url", ""):
         return []
     ways = {
@@ -235,7 +204,7 @@ def _source(root: Path, source: str, folder: Path) -> list[Finding]:
             codiesp.locate(root / codiesp.FOLDER)
         except ChartcodeError as error:
             found.append(Finding("missing", "source", str(error)))
-    if source != "mimic-iv" and not folder.is_dir():
+    if source != seal.RESTRICTED and not folder.is_dir():
         return [*found, Finding("ok", "files", f"{folder} is not built yet; `dvc repro` builds it")]
     absent, empty = [], []
     for name, table in RAW_TABLES.items():
@@ -245,19 +214,16 @@ def _source(root: Path, source: str, folder: Path) -> list[Finding]:
             if _header_only(path):
                 empty.append(name)
         except (gzip.BadGzipFile, EOFError, zlib.error):
-            absent.append(Finding("missing", "files", f"{path}: not a whole gzip file; download it again"))
+            absent.append(f"{path}: not a whole gzip file; download it again")
         except csv.Error:
-            text = f"{path}: header is not a line of CSV (line ends of an old Mac?); save it with \\n line ends"
-            absent.append(Finding("missing", "files", text))
+            absent.append(f"{path}: header is not a line of CSV (line ends of an old Mac?); save it with \\n line ends")
         except (ChartcodeError, OSError) as error:
-            absent.append(Finding("missing", "files", _reason(error, path)))
-    for name in (SPLITS_FILE, EVIDENCE_FILE):
-        if not (folder / name).is_file():
-            absent.append(Finding("missing", "files", f"{folder / name}: file is missing"))
-    if absent and source == "mimic-iv":
-        remedy = "run `chartcode link-mimic --note DIR --hosp DIR`"
-        absent.append(Finding("missing", "files", remedy))
-    found += absent
+            absent.append(_reason(error, path))
+    files = (folder / name for name in (SPLITS_FILE, EVIDENCE_FILE))
+    absent += [f"{path}: file is missing" for path in files if not path.is_file()]
+    if absent and source == seal.RESTRICTED:
+        absent.append("run `chartcode link-mimic --note DIR --hosp DIR`")
+    found += [Finding("missing", "files", text) for text in absent]
     if needed := [name for name in empty if name in TRAINING_TABLES]:
         text = f"without rows: {', '.join(needed)}; bronze runs, but no coder can be trained"
         found.append(Finding("missing", "files", text))
@@ -265,7 +231,7 @@ def _source(root: Path, source: str, folder: Path) -> list[Finding]:
         found.append(Finding("ok", "files", f"header only, reported as absent: {', '.join(others)}"))
     if not absent:
         found.append(Finding("ok", "files", f"{len(RAW_TABLES) - len(empty)} tables with rows under {folder}"))
-        if source == "mimic-iv":
+        if source == seal.RESTRICTED:
             found.append(_release(folder))
     return found
 

@@ -14,8 +14,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from chartcode import revisions
 from chartcode.artifacts import ORIGIN, Artifact, atomic_file
 from chartcode.errors import ArtifactError, DataError
 
@@ -40,7 +39,7 @@ def bring(name: str, to: Path, *, revision: str = "HEAD", repository: str = ".")
         with Repo.open(repository, rev=revision, uninitialized=True) as repo:
             known = repo.artifacts.read().get("dvc.yaml", {})
             commit = str(repo.get_rev())
-            locked = _locked(repo.dvcfs.read_text("dvc.lock"))
+            lock = revisions.parsed(repo.dvcfs.read_text("dvc.lock"))
             judged = f"metrics/{name}/metrics.json"
             metrics = json.loads(repo.dvcfs.read_text(judged))[name]["test"] if repo.dvcfs.exists(judged) else None
     except (DvcException, SCMError):
@@ -56,6 +55,7 @@ def bring(name: str, to: Path, *, revision: str = "HEAD", repository: str = ".")
     to.parent.mkdir(parents=True, exist_ok=True)
     try:
         Repo.get(repository, known[name].path, out=str(partial), rev=commit)
+        locked = {path: md5 for stage in lock.values() for path, md5 in revisions.hashes(stage, "outs").items()}
         if _md5_of(partial) != locked.get(known[name].path):
             raise ArtifactError(f"{name} at {revision}: not the bytes that dvc.lock names; cache or remote is damaged")
         origin = {"model": name, "revision": commit, "source": Artifact(partial).source, "test": metrics}
@@ -76,12 +76,6 @@ def _git_would_take(folder: Path) -> bool:
     inside = next(parent for parent in folder.absolute().parents if parent.exists())
     asked = ["git", "-C", str(inside), "check-ignore", "--quiet", str(folder.absolute())]
     return subprocess.run(asked, capture_output=True, check=False).returncode == 1  # 0 ignored, 128 no checkout
-
-
-def _locked(lock: str) -> dict[str, str]:
-    """Path to md5 of every output in a dvc.lock."""
-    stages = YAML(typ="safe").load(lock)["stages"]
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
 def _md5_of(folder: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def check(base: str = "HEAD", root: Path = Path()) -> list[Verdict]:
 
     Raises DataError when `base` is no commit or holds no lock.
     """
-    if revisions.git("rev-parse", "--verify", "--quiet", f"{base}^{{commit}}", root=root) is None:
+    if revisions.commit_of(base, root) is None:
         raise DataError(f"{base}: no such revision; name a commit: --base REV")
     expected = revisions.locks(base, root)
     if not expected:
@@ -95,17 +96,16 @@ def _difference(one: Any, other: Any) -> float:
 def _metrics(base: str, root: Path) -> tuple[Flat, Flat]:
     """Every committed metrics file, and those on disk."""
     tracked = revisions.git("ls-tree", "-r", "--name-only", base, "--", "metrics", root=root) or ""
-    names = [name for name in tracked.splitlines() if Path(name).match(METRICS)]
-    committed = {name: revisions.git("show", f"{base}:{name}", root=root) or "" for name in names}
-    made = {str(p.relative_to(root)): p.read_text(encoding="utf-8") for p in sorted(root.glob(METRICS))}
-    return _flat(committed), _flat(made)
+    committed = (name for name in tracked.splitlines() if Path(name).match(METRICS))
+    made = (str(path.relative_to(root)) for path in sorted(root.glob(METRICS)))
+    return _flat(base, committed, root), _flat(None, made, root)
 
 
-def _flat(files: dict[str, str]) -> Flat:
+def _flat(revision: str | None, names: Iterable[str], root: Path) -> Flat:
     flat: Flat = {}
-    for name, text in files.items():
+    for name in names:
         try:
-            flat.update(revisions.flatten(json.loads(text)))
+            flat.update(revisions.flatten(json.loads(revisions.text_at(revision, name, root))))
         except (ValueError, AttributeError):
             raise DataError(f"{name}: no metrics; run `dvc repro`") from None
     return flat

@@ -11,7 +11,7 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from io import StringIO
@@ -74,16 +74,28 @@ def git(*arguments: str, root: Path = Path()) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+def commit_of(revision: str, root: Path = Path()) -> str | None:
+    """The full hash of the commit that a revision names; None when there is none."""
+    return git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", root=root)
+
+
+def text_at(revision: str | None, name: str, root: Path = Path()) -> str:
+    """A file at a commit, or on disk when `revision` is None; nothing where it is absent."""
+    if revision is not None:
+        return git("show", f"{revision}:{name}", root=root) or ""
+    return (root / name).read_text(encoding="utf-8") if (root / name).is_file() else ""
+
+
 def sides(base: str | None = None, root: Path = Path()) -> Sides:
     """The merge base of `base` (default: origin/main, or main) and HEAD, against the checkout.
 
     "workspace" is the name of here when work is uncommitted. Raises DataError when there is no such base, or when a
     shallow clone does not reach back to it.
     """
-    if git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", root=root) is None:
+    if commit_of("HEAD", root) is None:
         raise DataError("this is no Git checkout with a commit; run chartcode in a clone of the repository")
     wanted = (base,) if base else BASES
-    found = [name for name in wanted if git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", root=root)]
+    found = [name for name in wanted if commit_of(name, root)]
     commit = git("merge-base", found[0], "HEAD", root=root) if found else None
     if commit is None:
         if git("rev-parse", "--is-shallow-repository", root=root) == "true":
@@ -165,22 +177,17 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Flat:
     return flat
 
 
-def locks(revision: str | None, root: Path = Path(), names: Iterable[str] = LOCKS) -> Stages:
-    """Lock entries of every stage at a commit, or on disk when `revision` is None. An absent lock has no stages.
+def locks(revision: str | None, root: Path = Path()) -> Stages:
+    """Lock entries of every stage at a commit, or on disk when `revision` is None. An absent lock has no stages."""
+    return {stage: entry for name in LOCKS for stage, entry in parsed(text_at(revision, name, root), name).items()}
 
-    Raises DataError for a lock that is no YAML (a merge left its marks).
-    """
-    stages: Stages = {}
-    for name in names:
-        if revision is not None:
-            text = git("show", f"{revision}:{name}", root=root) or ""
-        else:
-            text = (root / name).read_text(encoding="utf-8") if (root / name).is_file() else ""
-        try:
-            stages.update((YAML(typ="safe").load(text) or {}).get("stages") or {})
-        except (YAMLError, AttributeError, TypeError, ValueError):
-            raise DataError(f"{name}: no lock of DVC; take one side of the merge, then `dvc repro`") from None
-    return stages
+
+def parsed(lock: str, name: str = LOCKS[0]) -> Stages:
+    """Lock entries by stage. Raises DataError for a lock that is no YAML (a merge left its marks)."""
+    try:
+        return dict((YAML(typ="safe").load(lock) or {}).get("stages") or {})
+    except (YAMLError, AttributeError, TypeError, ValueError):
+        raise DataError(f"{name}: no lock of DVC; take one side of the merge, then `dvc repro`") from None
 
 
 def lock_changes(base: Stages, here: Stages) -> tuple[LockChange, ...]:

@@ -9,23 +9,22 @@ the default. Public data are pushed from another clone.
 from __future__ import annotations
 
 import configparser
+from collections.abc import Sequence
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
+from chartcode import revisions
 from chartcode.artifacts import atomic_file
 from chartcode.errors import DataError
 
 PUBLIC = ("synthetic", "codiesp")  # sources that anyone may read
-RESTRICTED = "mimic-iv"  # the remote of everything else
+RESTRICTED = "mimic-iv"  # the one that only its credentialed users may
 NOWHERE = "azure://sealed-checkout-pushes-nothing-public/none"
-LOCAL = Path(".dvc/config.local")
+COMMITTED, LOCAL = Path(".dvc/config"), Path(".dvc/config.local")
 
 
 def seal(root: Path = Path()) -> None:
     """Write the seal into .dvc/config.local; what else stands there stays."""
-    local = _read(root / LOCAL)
+    local = _read(root, [LOCAL])
     for name in ("core", *map(_section, PUBLIC)):
         if not local.has_section(name):
             local.add_section(name)
@@ -38,8 +37,7 @@ def seal(root: Path = Path()) -> None:
 
 def is_sealed(root: Path = Path()) -> bool:
     """Whether the public remotes are out of reach from this checkout."""
-    local = _read(root / LOCAL)
-    return all(local.get(_section(name), "url", fallback="") == NOWHERE for name in PUBLIC)
+    return all(settings(root, name, [LOCAL]).get("url") == NOWHERE for name in PUBLIC)
 
 
 def refuse_mixing(root: Path, source: str) -> None:
@@ -47,43 +45,50 @@ def refuse_mixing(root: Path, source: str) -> None:
 
     `source` is data.source of params.yaml. Nothing is contacted.
     """
-    made_of = _source_of_lock(root / "dvc.lock")
+    made_of = _source_of_lock(root)
     if made_of is not None and made_of != source:
         raise DataError(f"dvc.lock: made of {made_of}, but params.yaml says {source}; `dvc repro`, or git restore both")
     if source in PUBLIC and not (root / "data/raw" / RESTRICTED).exists():
         return
     if not is_sealed(root):
         raise DataError(f"{LOCAL}: this checkout holds credentialed data and is not sealed; run `chartcode seal`")
-    ours = _container(_read(root / ".dvc/config", root / LOCAL).get(_section(RESTRICTED), "url", fallback=""))
-    committed = _read(root / ".dvc/config")
-    if ours and ours in {_container(committed.get(_section(name), "url", fallback="")) for name in PUBLIC}:
+    ours = _container(settings(root, RESTRICTED))
+    if ours and ours in {_container(settings(root, name, [COMMITTED])) for name in PUBLIC}:
         raise DataError(f"{LOCAL}: remote {RESTRICTED}: names the container of public data; name a restricted one")
+
+
+def settings(root: Path, remote: str, files: Sequence[Path] = (COMMITTED, LOCAL)) -> dict[str, str]:
+    """What DVC's configuration says of a remote, a later file over an earlier one; nothing of an unknown one.
+
+    A source's artifacts go to the remote of its name (dvc.yaml). Raises DataError naming a file that is damaged.
+    """
+    config, section = _read(root, files), _section(remote)
+    return dict(config[section]) if config.has_section(section) else {}
 
 
 def _section(remote: str) -> str:
     return f"'remote \"{remote}\"'"
 
 
-def _read(*paths: Path) -> configparser.ConfigParser:
+def _read(root: Path, files: Sequence[Path]) -> configparser.ConfigParser:
     config = configparser.ConfigParser(interpolation=None)
-    try:
-        config.read(paths, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        raise DataError(f"{paths[-1]}: not a configuration of DVC; mend it") from None
+    for file in files:
+        try:
+            config.read(root / file, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError):
+            raise DataError(f"{root / file}: not a configuration of DVC; mend it") from None
     return config
 
 
-def _container(url: str) -> str:
-    """The container of an Azure URL, whichever its account; nothing for a folder."""
+def _container(remote: dict[str, str]) -> str:
+    """The container that a remote's Azure URL names, whichever its account; nothing for a folder."""
+    url = remote.get("url", "")
     return url.split("://")[1].split("/", maxsplit=1)[0] if "://" in url else ""
 
 
-def _source_of_lock(path: Path) -> str | None:
+def _source_of_lock(root: Path) -> str | None:
     """data.source that bronze was last run with; None without a lock."""
     try:
-        stages = YAML(typ="safe").load(path.read_text(encoding="utf-8"))["stages"]
-        return str(stages["bronze"]["params"]["params.yaml"]["data.source"])
-    except (FileNotFoundError, KeyError, TypeError):
+        return str(revisions.locks(None, root)["bronze"]["params"]["params.yaml"]["data.source"])
+    except (KeyError, TypeError):
         return None
-    except YAMLError:
-        raise DataError(f"{path}: no lock of DVC; take one side of the merge, then `dvc repro`") from None
