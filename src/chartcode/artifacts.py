@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -78,10 +78,12 @@ class Writer:
         schema: pa.Schema | None = None,
         dictionary: Sequence[str] | bool = True,
         row_group: int = ROW_GROUP,
+        encoding: Mapping[str, str] | None = None,
     ) -> int:
         """Write Parquet with page checksums, in row groups of `row_group`; returns the number of rows.
 
-        `schema` is needed when `data` are batches. `dictionary` names the columns worth dictionary encoding.
+        `schema` is needed when `data` are batches. `dictionary` names the columns worth dictionary encoding; where it
+        is False, `encoding` may name Parquet encodings of columns.
         """
         if isinstance(data, pa.Table):
             schema, batches = data.schema, iter(data.to_batches(max_chunksize=row_group))
@@ -91,7 +93,7 @@ class Writer:
             batches = iter(data)
         rows = 0
         # Row groups do not follow the producer's batch size, which may depend on threads: re-cut, then write.
-        with parquet_writer(self.path(name), schema, dictionary) as writer:
+        with parquet_writer(self.path(name), schema, dictionary, encoding) as writer:
             for table in _recut(batches, schema, row_group):
                 writer.write_table(table, row_group_size=row_group)
                 rows += table.num_rows
@@ -165,7 +167,7 @@ class Writer:
 
 @contextmanager
 def parquet_writer(
-    path: Path, schema: pa.Schema, dictionary: Sequence[str] | bool = True
+    path: Path, schema: pa.Schema, dictionary: Sequence[str] | bool = True, encoding: Mapping[str, str] | None = None
 ) -> Iterator[pq.ParquetWriter]:
     """The house's Parquet settings: zstd 1, page checksums, no statistics on columns without a dictionary."""
     columns = list(dictionary) if not isinstance(dictionary, bool) else dictionary
@@ -175,6 +177,7 @@ def parquet_writer(
         compression="zstd",
         compression_level=1,
         use_dictionary=columns,
+        column_encoding=encoding,
         write_statistics=columns if isinstance(columns, list) else True,
         write_page_checksum=True,
         version="2.6",

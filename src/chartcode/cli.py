@@ -47,6 +47,17 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("coders", nargs="*", metavar="CODER", help="only these (default: every coder judged)")
     compare.add_argument("--all", action="store_true", dest="everything", help="every number, not the headline alone")
 
+    predict = _command(commands, "predict", _predict, "code the notes of a file with a fitted coder")
+    predict.add_argument("notes", type=Path, metavar="FILE", help="CSV, CSV.gz or Parquet with note_id and text")
+    predict.add_argument("--out", type=Path, required=True, metavar="FILE", help="a new .csv or .parquet file")
+    predict.add_argument(
+        "--model", type=Path, default=Path("models/tfidf"), metavar="DIR", help="its folder (default: models/tfidf)"
+    )
+    predict.add_argument("--top", type=int, metavar="K", help="only the K likeliest codes of a note (default: all)")
+    predict.add_argument(
+        "--thresholds", type=Path, metavar="DIR", help="say which are called: data/evaluation/<coder>, of that model"
+    )
+
     get = _command(commands, "get", _get, "copy a registered model of any revision out of DVC, verified and stamped")
     get.add_argument("model", metavar="MODEL", help="its name under `artifacts:` in dvc.yaml, as tfidf")
     get.add_argument("--rev", default="HEAD", help="commit, branch, tag or experiment (default: HEAD)")
@@ -141,6 +152,15 @@ def _compare(chosen: argparse.Namespace) -> None:
     from chartcode import compare
 
     sys.stdout.write(compare.render(compare.read_metrics(coders=chosen.coders), everything=chosen.everything))
+
+
+def _predict(chosen: argparse.Namespace) -> None:
+    from chartcode.predict import predict
+
+    if chosen.top is not None and chosen.top < 1:
+        raise DataError("--top: at least 1")
+    done = predict(chosen.notes, chosen.model, chosen.out, chosen.top, chosen.thresholds)
+    sys.stdout.write(f"written: {chosen.out}  ({done.notes:,} notes, {done.codes:,} codes)\n")
 
 
 def _get(chosen: argparse.Namespace) -> None:

@@ -22,7 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from chartcode.coders.logistic import CERTAIN, OneVsRestLogistic, sparse_weights
+from chartcode.coders.logistic import CERTAIN, OneVsRestLogistic
 from tests.conftest import ROOT
 
 Notes = tuple[sp.csr_matrix, np.ndarray[Any, Any]]
@@ -206,17 +206,6 @@ def test_a_caller_who_stops_early_leaves_no_thread_behind() -> None:
     assert threading.active_count() > before
     blocks.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
-
-
-def test_dropping_small_weights_moves_a_logit_no_further_than_stated() -> None:
-    X, Y = WARD
-    model = OneVsRestLogistic().fit(X, Y)
-    kept = sparse_weights(model.coef_, 0.05)
-    assert 0 < kept.nnz < np.count_nonzero(model.coef_)
-    assert np.abs(kept.data).min() >= 0.05
-    moved = np.abs(X @ kept.T - X @ model.coef_.T)
-    assert (moved <= 0.05 * np.abs(X).sum(axis=1) + 1e-5).all()
-    assert np.array_equal(sparse_weights(model.coef_, 0.0).toarray(), model.coef_)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chartcode.coders.base import labelled_notes
+from chartcode.coders.base import gold_of, labelled_notes
 from chartcode.errors import ArtifactError, DataError
 from chartcode.params import GoldParams
 from chartcode.tables.gold import choose_labels
@@ -66,7 +66,7 @@ def test_gold_of_another_silver_is_refused(tmp_path: Path) -> None:
     layer = gold(notes, split(notes, made, tmp_path), tmp_path)
     other = silver(bronze(Hospital.of(39).write(tmp_path / "raw2"), tmp_path), tmp_path)
     with pytest.raises(ArtifactError, match="its rows are not those of"):
-        labelled_notes(other, layer, "train")
+        gold_of(other, layer)
 
 
 def test_each_split_reads_its_own_notes_with_their_labels(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_each_split_reads_its_own_notes_with_their_labels(tmp_path: Path) -> Non
     layer = gold(notes, split(notes, made, tmp_path), tmp_path)
     total = 0
     for name in ("train", "val", "test"):
-        cohort = labelled_notes(notes, layer, name)
+        cohort = labelled_notes(notes, gold_of(notes, layer), name)
         texts = list(cohort.texts())
         assert len(texts) == cohort.labels.shape[0] == len(cohort.hadm_ids)
         for text, hadm in zip(texts, cohort.hadm_ids, strict=True):
@@ -90,7 +90,7 @@ def test_an_empty_split_is_named(tmp_path: Path) -> None:
     everyone = SPLIT.model_copy(update={"train": 1.0, "val": 0.0, "test": 0.0})
     layer = gold(notes, split(notes, made, tmp_path, everyone), tmp_path)
     with pytest.raises(DataError, match=r"split val has no notes; raise split\.val"):
-        labelled_notes(notes, layer, "val")
+        labelled_notes(notes, gold_of(notes, layer), "train", "val")
 
 
 def test_no_code_common_enough_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """What every coder can do: learn from labelled notes, score every code of its label space, and point to its evidence.
 
 Notes are batches of an Arrow table with silver's schema; scores are float32 (N, L) with columns named by `codes`.
+A coder that can score is one that was read from its folder: `fit` writes the model's files as they come, so a model may
+be larger than memory, and what is judged is what is stored.
 A new coder is one file, one stage and one params section; nothing downstream changes.
 Legend: N notes, L labels, F features.
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +20,12 @@ import scipy.sparse as sp
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.errors import ArtifactError
-from chartcode.tables.labels import read_gold
+from chartcode.params import Section
+from chartcode.tables.labels import Gold, read_gold
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
-NOTE_COLUMNS = ("note_id", "text", "sections", "edits", "age", "sex")
+ParamsT = TypeVar("ParamsT", bound=Section)
+BATCH = 512  # notes; 5 MB of discharge summaries
 
 
 class Span(NamedTuple):
@@ -34,28 +38,36 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelledNotes:
-    """One split: notes that can be read again and again, in row order, and their labels."""
+    """Notes of one split or several, in silver's order, and their labels."""
 
-    read: Callable[[], Iterator[pa.RecordBatch]]
+    read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]  # these columns of silver, from the first note on
     labels: sp.csr_matrix  # int8 (N, L)
     codes: Sequence[str]  # (L,)
     hadm_ids: np.ndarray[Any, Any]  # (N,) int64
+    splits: np.ndarray[Any, Any]  # (N,) names
 
     def texts(self) -> Iterator[str]:
         """The clean texts, one note at a time."""
-        for batch in self.read():
+        for batch in self.read(["text"]):
             yield from batch.column("text").to_pylist()
 
 
-class Coder(ABC):
-    """A model that codes notes."""
+class Coder(ABC, Generic[ParamsT]):
+    """A fitted model that codes notes."""
 
     name: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]]  # columns of silver that `scores` looks at
     codes: Sequence[str]  # (L,) its label space, in the order of the columns of `scores`
 
+    @classmethod
     @abstractmethod
-    def fit(self, train: LabelledNotes, val: LabelledNotes) -> None:
-        """Learn from train; val serves early stopping and never the weights."""
+    def fit(cls, params: ParamsT, train: LabelledNotes, val: LabelledNotes, writer: Writer) -> None:
+        """Learn from train and write the model; val serves early stopping and never the weights. Nothing is pickled."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, artifact: Artifact) -> Self:
+        """The coder of a verified model folder."""
 
     @abstractmethod
     def scores(self, notes: Iterable[pa.RecordBatch]) -> FloatArray:
@@ -63,40 +75,41 @@ class Coder(ABC):
 
     @abstractmethod
     def evidence(self, notes: Iterable[pa.RecordBatch], code: str) -> list[list[Span]]:
-        """For each note the spans that speak for `code`, strongest first."""
-
-    @abstractmethod
-    def save(self, writer: Writer) -> None:
-        """Write the model's files; nothing is pickled."""
-
-    @classmethod
-    @abstractmethod
-    def load(cls, artifact: Artifact) -> Self:
-        """Read a verified model folder."""
+        """For each note, with its `edits`, the spans that speak for `code`, strongest first."""
 
 
-def labelled_notes(silver: Artifact, gold: Artifact, split: str) -> LabelledNotes:
-    """One split of the cohort. Raises DataError when it is empty, ArtifactError when gold is not of this silver."""
+def gold_of(silver: Artifact, gold: Artifact) -> Gold:
+    """The labels of silver's notes, row for row. Raises ArtifactError when gold is not of this silver."""
     labels = read_gold(gold)
     if not np.array_equal(labels.hadm_id, silver.table("notes.parquet", ["hadm_id"])["hadm_id"].to_numpy()):
         raise ArtifactError(f"{gold.folder}: its rows are not those of {silver.folder}; run `dvc repro`")
-    rows = labels.rows(split)
-    mask = labels.split == split
+    return labels
 
-    def read() -> Iterator[pa.RecordBatch]:
+
+def labelled_notes(silver: Artifact, labels: Gold, *splits: str) -> LabelledNotes:
+    """The notes of these splits together. Raises DataError when one is empty."""
+    rows = np.sort(np.concatenate([labels.rows(split) for split in splits]))
+    mask = np.isin(labels.split, splits)
+
+    def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         row = 0
-        for batch in silver.batches("notes.parquet", NOTE_COLUMNS):
+        for batch in silver.batches("notes.parquet", columns, BATCH):
             wanted = mask[row : row + batch.num_rows]
             row += batch.num_rows
             if wanted.any():
                 yield batch.filter(pa.array(wanted))
 
-    return LabelledNotes(read, sp.csr_matrix(labels.truth[rows]), labels.codes, labels.hadm_id[rows])
+    truth = sp.csr_matrix(labels.truth[rows])
+    return LabelledNotes(read, truth, labels.codes, labels.hadm_id[rows], labels.split[rows])
 
 
-def write_scores(writer: Writer, split: str, notes: LabelledNotes, coder: Coder, scores: FloatArray) -> None:
-    """`<split>.npz`: scores float32 (N, L), hadm_ids (N,), codes (L,)."""
+def write_scores(writer: Writer, coder: Coder[Any], notes: LabelledNotes) -> None:
+    """Score the notes, read once; `<split>.npz` each: scores float32 (N, L), hadm_ids (N,), codes (L,)."""
+    scores = coder.scores(notes.read(coder.reads))
     if scores.shape != (len(notes.hadm_ids), len(coder.codes)) or scores.dtype != np.float32:
         raise TypeError(f"{coder.name}: scores must be float32 {(len(notes.hadm_ids), len(coder.codes))}")
     codes = np.array(list(coder.codes), dtype=str)
-    writer.npz(f"{split}.npz", rows=len(scores), scores=scores, hadm_ids=notes.hadm_ids, codes=codes)
+    for split in np.unique(notes.splits).tolist():
+        rows = notes.splits == split
+        hadm_ids = notes.hadm_ids[rows]
+        writer.npz(f"{split}.npz", rows=len(hadm_ids), scores=scores[rows], hadm_ids=hadm_ids, codes=codes)

@@ -22,7 +22,6 @@ Shapes: N notes, F features, L labels, B labels of a block, Z nonzeros of X.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import deque
 from collections.abc import Iterator
@@ -42,11 +41,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from tqdm import tqdm
 
+from chartcode.parallel import cores
+
 Floats = NDArray[np.float32]
 CERTAIN = np.float32(30)  # a logit whose sigmoid is 0 or 1 in float32
 _UNMET = np.float32(60)  # the logit t of a note not visited yet: its a is 0 beside anything that counts
 _RENEW = 8  # sweeps between sums of the weights from nothing
 _LINE = 64  # bytes of a cache line
+_PART = 1 << 22  # nonzeros renumbered at once
 
 
 class Block(NamedTuple):
@@ -114,11 +116,12 @@ class OneVsRestLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.gap_[block.labels], self.n_iter_[block.labels] = block.gap, block.sweeps
         return self
 
-    def fit_blocks(self, X: Any, Y: Any, coef_init: Any = None, intercept_init: Any = None) -> Iterator[Block]:
+    def fit_blocks(self, X: Any, Y: Any, overwrite_X: bool = False) -> Iterator[Block]:
         """Fit all labels of Y (N, L) and yield them `block` at a time, the commonest first, to a caller who writes them
-        away: memory stays at X, renumbered indices of X and a few blocks. Labels of a block are in no order.
+        away: memory stays at X, its indices once more and a few blocks. With `overwrite_X` the features of X, if it is
+        float32 CSR, are renumbered where they are: it is of no use afterwards. Labels of a block are in no order.
         """
-        return self._blocks(self._features(X), _zero_one(Y), coef_init, intercept_init)
+        return self._blocks(self._features(X), _zero_one(Y), None, None, overwrite_X)
 
     def decision_function(self, X: Any) -> Floats:
         """Logits, float32 (N, L); (N,) when fitted on two classes."""
@@ -177,7 +180,9 @@ class OneVsRestLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError("y has one class; two are needed")
         return sp.csr_matrix(place[:, None] == (np.arange(len(self.classes_)) if len(self.classes_) > 2 else 1))
 
-    def _blocks(self, X: sp.csr_matrix, truth: sp.csr_matrix, coef: Any, intercept: Any) -> Iterator[Block]:
+    def _blocks(
+        self, X: sp.csr_matrix, truth: sp.csr_matrix, coef: Any, intercept: Any, overwrite: bool = False
+    ) -> Iterator[Block]:
         """Blocks in order, each fitted by a thread; the kernel runs without the GIL."""
         if truth.shape[0] != X.shape[0]:
             raise ValueError(f"X has {X.shape[0]} rows and Y {truth.shape[0]}: inconsistent numbers of samples")
@@ -187,7 +192,7 @@ class OneVsRestLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         order = np.argsort(-positives, kind="stable")
         waiting = deque(np.array_split(order, -(-len(order) // self.block)) if len(order) else [])
         running: deque[Future[Block]] = deque()
-        problem, stop, threads = _Problem.of(X), Event(), self.threads or os.cpu_count() or 1
+        problem, stop, threads = _Problem.of(X, overwrite), Event(), self.threads or cores()
         unfinished = 0
 
         def fit(labels: NDArray[np.int64]) -> Block:
@@ -277,17 +282,19 @@ class _Problem:
         return len(self.norms), len(self.place)
 
     @classmethod
-    def of(cls, X: sp.csr_matrix) -> _Problem:
-        """Raises nothing; X is float32 with each feature once a row."""
+    def of(cls, X: sp.csr_matrix, overwrite: bool = False) -> _Problem:
+        """Of X float32 with each feature once a row, whose indices may be overwritten."""
+        parts = [slice(start, start + _PART) for start in range(0, X.nnz, _PART)]  # numpy copies indices to int64
+        counts = np.zeros(X.shape[1], np.int64)
+        for part in parts:
+            counts += np.bincount(X.indices[part], minlength=len(counts))
         place = np.empty(X.shape[1], np.int32)
-        place[np.argsort(-np.bincount(X.indices, minlength=len(place)), kind="stable")] = np.arange(len(place))
+        place[np.argsort(-counts, kind="stable")] = np.arange(len(place))
+        indices = X.indices if overwrite and X.indices.dtype == np.int32 else np.empty(X.nnz, np.int32)
+        for part in parts:
+            indices[part] = place[X.indices[part]]
         norms = (row_norms(X, squared=True) + 1).astype(np.float32)
-        return cls(X.indptr.astype(np.int64), place[X.indices], np.ascontiguousarray(X.data), norms, place)
-
-
-def sparse_weights(coef: Floats, epsilon: float) -> sp.csr_matrix:
-    """Weights (B, F) without those below `epsilon` in size, to be stored. A logit moves by at most epsilon |x|₁."""
-    return sp.csr_matrix(np.where(np.abs(coef) < epsilon, np.float32(0), coef))
+        return cls(X.indptr.astype(np.int64), indices, np.ascontiguousarray(X.data), norms, place)
 
 
 def _zero_one(Y: Any) -> sp.csr_matrix:

@@ -16,21 +16,19 @@ Legend: N notes, T tokens, K words, F features.
 from __future__ import annotations
 
 import math
-import os
 import re
 import unicodedata
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
 from chartcode.errors import DataError
+from chartcode.parallel import cores, in_order
 
 if TYPE_CHECKING:
     from chartcode.coders.terms_count import Index, Text, Words
@@ -38,8 +36,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Rows = tuple[Array, Array, Array]  # columns int32, weights float32, end of each row (N,)
-Given = TypeVar("Given")
-Made = TypeVar("Made")
 
 BLOCK = 64  # notes a task: what a task allocates stays in the heap
 _WORD = re.compile(r"\w\w+")
@@ -67,7 +63,7 @@ class TfidfTerms:
         self.max_features = max_features
         self.sublinear_tf = sublinear_tf
         self.ties = ties
-        self.threads = threads or _cores()
+        self.threads = threads or cores()
         self._set([], np.zeros(0))
 
     def _set(self, terms: list[str], idf: Array) -> None:
@@ -94,7 +90,7 @@ class TfidfTerms:
         notes, index, entries = self._learn(batches)
         notes.reverse()
         blocks = (notes.pop() for _ in range(len(notes)))  # each is let go when its rows are written
-        rows = _in_order(self.threads, lambda block: index.weigh(block, self.idf_, self.sublinear_tf), blocks)
+        rows = in_order(self.threads, lambda block: index.weigh(block, self.idf_, self.sublinear_tf), blocks)
         return _stacked(rows, len(self.terms_), entries)
 
     def transform(self, batches: Iterable[pa.Array]) -> sp.csr_array:
@@ -104,7 +100,7 @@ class TfidfTerms:
         def rows(texts: pa.LargeStringArray) -> Rows:
             return index.weigh(words.find(_bytes_of(texts)), self.idf_, self.sublinear_tf)
 
-        return _stacked(_in_order(self.threads, rows, _blocks(batches)), len(self.terms_))
+        return _stacked(in_order(self.threads, rows, _blocks(batches)), len(self.terms_))
 
     def occurrences(self, text: str) -> Iterator[tuple[int, int, int]]:
         """(start, end, column) of every term in a note, in code points of the note, end exclusive."""
@@ -131,7 +127,7 @@ class TfidfTerms:
         form = terms_count.form_of(self.low, self.high, len(kept))
         ranks = np.full(len(words), -1, np.int32)
         ranks[kept] = np.arange(len(kept))
-        for _ in _in_order(self.threads, lambda block: terms_kernel.relabel(block[0], ranks), iter(notes)):
+        for _ in in_order(self.threads, lambda block: terms_kernel.relabel(block[0], ranks), iter(notes)):
             pass
         alone = np.arange(1, len(kept) + 1, dtype=np.int64) << (form[2] * (self.high - 1))
         found = terms_count.common_terms(
@@ -169,7 +165,9 @@ class TfidfTerms:
             finally:
                 free.put(number)
 
-        counted = list(_in_order(self.threads, count, _blocks(batches)))
+        shelf = _Shelf()
+        found = in_order(self.threads, count, _blocks(batches))
+        counted = [(number, (shelf.put(notes), bounds)) for number, (notes, bounds) in found]
         words = tables[0]
         numbers = [np.arange(len(words), dtype=np.int32), *(words.merge(table) for table in tables[1:])]
         for number, (block, _) in counted:
@@ -191,11 +189,6 @@ class TfidfTerms:
                 raise DataError("terms: not the sorted terms of this ngram_range with an idf each; fit the coder anew")
             self._lookup = words, terms_count.Index.of(keys, form, len(names))
         return self._lookup
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache
@@ -259,16 +252,21 @@ def _blocks(batches: Iterable[pa.Array]) -> Iterator[pa.LargeStringArray]:
             yield from (texts.slice(start, BLOCK) for start in range(0, len(texts), BLOCK))
 
 
-def _in_order(threads: int, work: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
-    """What `work` makes of each item, in their order, a few items ahead."""
-    waiting: deque[Future[Made]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+class _Shelf:
+    """Arrays side by side in stretches so large that their memory goes back to the system when all of it is let go."""
+
+    STRETCH = 1 << 24  # 64 MB of int32: glibc never keeps more than 32 MB for itself
+
+    def __init__(self) -> None:
+        self._room = np.empty(0, np.int32)
+
+    def put(self, array: Array) -> Array:
+        """The same, int32, in its place."""
+        if len(array) > len(self._room):
+            self._room = np.empty(max(self.STRETCH, len(array)), np.int32)
+        place, self._room = self._room[: len(array)], self._room[len(array) :]
+        place[:] = array
+        return place
 
 
 def _stacked(rows: Iterable[Rows], features: int, entries: int = 0) -> sp.csr_array:

@@ -69,7 +69,7 @@ class Words:
         while (first := kernels.count_words(self.table, *text, first, notes)) < len(text.offsets) - 1:
             size = int(text.offsets[first + 1] - text.offsets[first])
             self._make_room(size // 3 + 1, size)
-        return notes[0][: notes[1][-1]].copy(), notes[1]
+        return notes[0][: notes[1][-1]], notes[1]
 
     def find(self, text: Text) -> Notes:
         """Notes as numbers of words, -1 for words not in the table."""

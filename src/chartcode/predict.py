@@ -1,0 +1,147 @@
+"""Codes for a file of notes: a fitted coder by itself, without the pipeline, its data or its solver.
+
+In    CSV, CSV.gz or Parquet with the columns note_id and text (MIMIC-IV's discharge.csv.gz is one); raw text, cleaned
+      here as silver cleans it
+Out   CSV or Parquet: note_id, rank (1 = the likeliest code), code, score, and `called` where thresholds are given;
+      notes in the order of the file. It speaks of patients: keep it where you keep the notes
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from chartcode.artifacts import Artifact, atomic_file, parquet_writer
+from chartcode.coders.base import Coder, FloatArray
+from chartcode.errors import ArtifactError, DataError
+from chartcode.tables.cleaning import clean_batch
+from chartcode.tables.contracts import check
+from chartcode.tables.raw_csv import read_batches
+from chartcode.tables.schemas import Column, RawTable
+
+NOTES = RawTable("notes", "", (Column("note_id", "string", required=True), Column("text", "string", required=True)))
+TOGETHER = 8192  # notes scored at once: one reading of a large model's weights
+CODERS = {"tfidf": "TfidfCoder"}  # module of chartcode.coders and its class
+
+
+class Predicted(NamedTuple):
+    """How much was scored."""
+
+    notes: int
+    codes: int
+
+
+def predict(notes: Path, model: Path, out: Path, top: int | None = None, thresholds: Path | None = None) -> Predicted:
+    """Score every note and write its `top` likeliest codes (None: all) to `out`, which must not exist.
+
+    `thresholds` is the folder of an evaluation (data/evaluation/<coder>). Raises DataError for notes that are not to be
+    read, and ArtifactError for a model or thresholds that are not whole.
+    """
+    if out.exists():
+        raise DataError(f"{out}: exists; name a new file")
+    if not out.name.endswith((".csv", ".parquet")):
+        raise DataError(f"{out}: name it .csv or .parquet")
+    coder = load_coder(Artifact(model))
+    tau = None if thresholds is None else _thresholds(Artifact(thresholds), coder)
+    schema = pa.schema([("note_id", pa.string()), ("rank", pa.int32()), ("code", pa.string()), ("score", pa.float32())])
+    if tau is not None:
+        schema = schema.append(pa.field("called", pa.bool_()))
+    seen = 0
+    with atomic_file(out) as file, _writer(file, out, schema) as writer:
+        bar = tqdm(desc="predict", unit=" notes", disable=None, leave=False)
+        for batches in _together(_read(notes)):
+            scores = coder.scores(batches)
+            ids = pa.concat_arrays([batch.column("note_id") for batch in batches])
+            writer.write_table(_rows(ids, scores, coder, top, tau).cast(schema))
+            seen += len(ids)
+            bar.update(len(ids))
+        bar.close()
+    return Predicted(seen, len(coder.codes))
+
+
+def load_coder(artifact: Artifact) -> Coder[Any]:
+    """The coder that a model folder holds, whichever it is."""
+    name = str(artifact.json("coder.json").get("coder"))
+    if name not in CODERS:
+        raise ArtifactError(f"{artifact.folder}/coder.json: coder: not one of {', '.join(CODERS)}; update chartcode")
+    coder: Coder[Any] = getattr(importlib.import_module(f"chartcode.coders.{name}"), CODERS[name]).load(artifact)
+    return coder
+
+
+def _thresholds(evaluation: Artifact, coder: Coder[Any]) -> FloatArray:
+    """The threshold of each code (L,), of the kind that `evaluate.threshold` chose."""
+    known = evaluation.json("thresholds.json")
+    own = known["per_label"] if known["ships"] == "per_label" else {}
+    rest = known["none" if known["ships"] == "none" else "global"]
+    return np.array([own.get(code, rest) for code in coder.codes], np.float32)
+
+
+def _rows(ids: pa.Array, scores: FloatArray, coder: Coder[Any], top: int | None, tau: FloatArray | None) -> pa.Table:
+    """The likeliest codes of each note, a row each."""
+    most = min(top or scores.shape[1], scores.shape[1])
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :most]  # (N, K)
+    found = np.take_along_axis(scores, best, axis=1)
+    columns = {
+        "note_id": ids.take(pa.array(np.repeat(np.arange(len(ids)), most))),
+        "rank": np.tile(np.arange(1, most + 1), len(ids)),
+        "code": pa.array(list(coder.codes), pa.string()).take(pa.array(best.ravel())),
+        "score": found.ravel(),
+    }
+    return pa.table(columns if tau is None else columns | {"called": (found >= tau[best]).ravel()})
+
+
+def _read(path: Path) -> Iterator[pa.RecordBatch]:
+    """note_id and cleaned text, a few hundred notes at a time."""
+    for batch in _parquet(path) if path.suffix == ".parquet" else _csv(path):
+        if batch.num_rows:
+            text = clean_batch(batch.column("text")).field("text")
+            yield pa.record_batch([batch.column("note_id"), text], names=["note_id", "text"])
+
+
+def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(512, columns=["note_id", "text"]):
+                typed = batch.cast(pa.schema([("note_id", pa.string()), ("text", pa.string())]))
+                if typed.column("note_id").null_count or typed.column("text").null_count:
+                    raise DataError(f"{path}: note_id or text: empty in some row; leave such rows out")
+                yield typed
+    except FileNotFoundError:
+        raise DataError(f"{path}: file is missing") from None
+    except (pa.ArrowException, ValueError):
+        raise DataError(f"{path}: not Parquet with the columns note_id and text") from None
+
+
+def _csv(path: Path) -> Iterator[pa.RecordBatch]:
+    malformed: list[str] = []
+    for batch in read_batches(path, NOTES, malformed.append):
+        checked = check(batch, NOTES)
+        for reason in checked.reasons[checked.reasons != ""][:1]:
+            raise DataError(f"{path}: {reason}; mend the file or leave such rows out")
+        yield checked.rows
+    if malformed:
+        raise DataError(f"{path}: a row has a wrong number of cells; mend the file")
+
+
+def _together(batches: Iterator[pa.RecordBatch]) -> Iterator[list[pa.RecordBatch]]:
+    """Batches in lists of at most about TOGETHER notes."""
+    for first in batches:
+        held, notes = [first], first.num_rows
+        while notes < TOGETHER and (following := next(batches, None)) is not None:
+            held.append(following)
+            notes += following.num_rows
+        yield held
+
+
+def _writer(file: Path, out: Path, schema: pa.Schema) -> Any:
+    if out.suffix == ".csv":
+        return pyarrow.csv.CSVWriter(file, schema)
+    return parquet_writer(file, schema, dictionary=["code"])
