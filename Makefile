@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help install install-dev run test test-remote test-fast lint lock codiesp pr plots reproduce azurite doctor pull push share reset experiments clean
+.PHONY: help install install-dev run test test-remote test-fast lint lock codiesp pr plots reproduce benchmark azurite doctor pull push share reset experiments clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -70,6 +70,10 @@ plots: .venv/dev  ## curves of here over those of main, one page that needs no n
 reproduce: .venv/base  ## everything anew, and whether that gives what the last commit says
 	$(BIN)/dvc repro --force
 	@$(BIN)/chartcode reproduced
+
+NOTES ?= 2000
+benchmark: .venv/dev  ## the baseline beside the reference design, small: reports/benchmark; NOTES="10000 40000" for more
+	$(BIN)/python -m benchmarks.baseline --notes $(NOTES) --rounds 1 --out reports/benchmark
 
 azurite: .venv/dev  ## a shell in which Azurite, on this machine, stands for the Azure remote (needs Node and npm)
 	@$(BIN)/python -m tests.azurite

@@ -29,15 +29,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from threadpoolctl import threadpool_limits
 
-from benchmarks.scale import measured, workspace
+from benchmarks.scale import NOTES_A_PATIENT, stage, workspace
 from chartcode.artifacts import Artifact
-from chartcode.coders.base import labelled_notes
-from chartcode.coders.logistic import OneVsRestLogistic, sparse_weights
+from chartcode.coders.base import gold_of, labelled_notes
+from chartcode.coders.one_vs_rest import OneVsRestLogistic
 from chartcode.evaluation import cohort
 from chartcode.evaluation.discrimination import over_all
 from chartcode.evaluation.thresholds import choose
 
-NOTES_A_PATIENT = 1.87
 COMMONEST = 50
 ROUNDS = 3
 GOAL = (40_000, 8_000)  # notes and codes that all codes of a large hospital are judged by
@@ -67,10 +66,11 @@ def hospital(notes: int) -> dict[str, Split]:
         workspace(folder, round(notes / NOTES_A_PATIENT))
         params = (folder / "params.yaml").read_text()
         (folder / "params.yaml").write_text(params.replace("  top_k: 50\n  # notes", "  top_k:\n  # notes"))
-        for stage in ("synthetic", "bronze", "silver", "split", "gold"):
-            measured(folder, stage)
-        silver, gold = Artifact(folder / "data/silver"), Artifact(folder / "data/gold")
-        parts = {split: labelled_notes(silver, gold, split) for split in ("train", "val", "test")}
+        for name in ("synthetic", "bronze", "silver", "split", "gold"):
+            stage(folder, name)
+        silver = Artifact(folder / "data/silver")
+        labels = gold_of(silver, Artifact(folder / "data/gold"))
+        parts = {split: labelled_notes(silver, labels, split) for split in ("train", "val", "test")}
         vectorizer = TfidfVectorizer(
             ngram_range=(1, 2), min_df=5, max_features=200_000, sublinear_tf=True, strip_accents="unicode"
         )
@@ -208,7 +208,7 @@ def every_code(data: dict[str, Split]) -> None:
     print("\n| weights kept | share | a code, kB | largest change of a score | F1 global | F1 per code |")
     print("|---|---:|---:|---:|---|---|")
     for epsilon in (0.0, 1e-3, 3e-3, 1e-2, 3e-2):
-        kept = sparse_weights(coef, epsilon)
+        kept = sp.csr_matrix(np.where(np.abs(coef) < epsilon, np.float32(0), coef))
         moved = np.abs(scores(part["test"], kept, intercept) - dense).max()
         _, f1 = judged(part, kept, intercept)
         print(

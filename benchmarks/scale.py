@@ -1,8 +1,8 @@
 """Seconds and peak memory of each stage from nothing to gold, at the full size of MIMIC-IV.
 
 Run   python -m benchmarks.scale [--patients 65665] [--stages synthetic bronze silver split gold]
-Memory is the sum over a stage's processes, sampled ten times a second; everything is written to a temporary folder
-(--keep FOLDER to look at it afterwards; 65,665 patients need 8 GB).
+Everything is written to a temporary folder (--keep FOLDER to look at it afterwards; 65,665 patients need 8 GB). Memory
+is that of a stage's largest process. What the linear coder costs from raw notes to metrics: benchmarks.baseline.
 """
 
 from __future__ import annotations
@@ -10,61 +10,97 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-
-import psutil
+from typing import NamedTuple
 
 from chartcode.lineage import ROOT
 
 STAGES = ("synthetic", "bronze", "silver", "split", "gold")
+NOTES_A_PATIENT = 1.87  # of the synthetic hospital, ICD-10
 
 
-def measured(folder: Path, stage: str) -> tuple[float, float, float]:
-    """Wall seconds, CPU seconds and peak resident memory (MB) of one stage."""
-    module = f"stages.sources.{stage}" if stage == "synthetic" else f"stages.{stage}"
-    before = os.times()
-    start = time.perf_counter()
-    process = psutil.Popen([sys.executable, "-m", module], cwd=folder, stderr=subprocess.PIPE, text=True)
-    peak = 0
-    while process.poll() is None:
-        try:
-            family = [process, *process.children(recursive=True)]
-            peak = max(peak, sum(member.memory_info().rss for member in family))
-        except psutil.NoSuchProcess:
-            pass
-        time.sleep(0.1)
-    after = os.times()
-    if process.returncode:
-        sys.exit(f"{stage} failed: {process.stderr.read().splitlines()[-1]}")
-    cpu = after.children_user - before.children_user + after.children_system - before.children_system
-    return time.perf_counter() - start, cpu, peak / 1e6
+class Cost(NamedTuple):
+    """What some work took: seconds on the clock, CPU seconds of all cores, peak resident memory in MB."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def measured(folder: Path, *command: str, environment: Mapping[str, str] | None = None) -> Cost:
+    """The cost of a command run in a folder, its children included; ends this process when it fails."""
+    with tempfile.TemporaryFile("w+") as said:
+        start = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            sys.exit(f"{' '.join(command[1:])} failed: {(said.read().splitlines() or ['silently'])[-1]}")
+    return Cost(wall, used.ru_utime + used.ru_stime, _megabytes(used.ru_maxrss))
+
+
+def stage(folder: Path, name: str, *arguments: str, environment: Mapping[str, str] | None = None) -> Cost:
+    """The cost of one stage, run as DVC runs it."""
+    module = f"stages.sources.{name}" if name == "synthetic" else f"stages.{name}"
+    return measured(folder, sys.executable, "-m", module, *arguments, environment=environment)
+
+
+@contextmanager
+def part(costs: dict[str, Cost], name: str) -> Iterator[None]:
+    """Put the cost of a block of this process under `name`; its memory is the process's peak until then."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    peak = _megabytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    costs[name] = Cost(time.perf_counter() - wall, time.process_time() - cpu, peak)
+
+
+def _megabytes(kilobytes: int) -> float:
+    return kilobytes * 1024 / 1e6
+
+
+def set_patients(folder: Path, patients: int) -> None:
+    """So many patients in the params of a checkout."""
+    params = folder / "params.yaml"
+    lines = params.read_text().splitlines()
+    lines = [f"  patients: {patients}" if line.startswith("  patients:") else line for line in lines]
+    params.write_text("\n".join(lines) + "\n")
 
 
 def workspace(folder: Path, patients: int) -> None:
     """The checkout's code and params in a folder of its own, with so many patients."""
-    for part in ("src", "stages"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    lines = (ROOT / "params.yaml").read_text().splitlines()
-    lines = [f"  patients: {patients}" if line.startswith("  patients:") else line for line in lines]
-    (folder / "params.yaml").write_text("\n".join(lines) + "\n")
+    for name in ("src", "stages"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "params.yaml", folder)
+    set_patients(folder, patients)
 
 
-def rows_of(folder: Path, stage: str) -> int:
+def rows_of(folder: Path, name: str) -> int:
     """Notes that a stage wrote, as its manifest says."""
-    place, name = {
+    place, file = {
         "synthetic": ("data/raw/synthetic", "note/discharge.csv.gz"),
         "bronze": ("data/bronze", "discharge.parquet"),
         "silver": ("data/silver", "notes.parquet"),
         "split": ("data/split", "splits.parquet"),
         "gold": ("data/gold", "hadm_ids.parquet"),
-    }[stage]
+    }[name]
     manifest = json.loads((folder / place / "manifest.json").read_text())
-    return int(manifest["files"][name]["rows"])
+    return int(manifest["files"][file]["rows"])
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown; every column but the first is flush right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def main() -> None:
@@ -81,10 +117,10 @@ def main() -> None:
             workspace(folder, chosen.patients)
         print(f"{chosen.patients:,} patients, {os.cpu_count()} cores\n")
         print(f"{'stage':<10} {'notes':>8} {'seconds':>8} {'CPU s':>8} {'peak MB':>8} {'notes/s':>8}")
-        for stage in chosen.stages:
-            wall, cpu, peak = measured(folder, stage)
-            notes = rows_of(folder, stage)
-            print(f"{stage:<10} {notes:>8,} {wall:>8.1f} {cpu:>8.1f} {peak:>8.0f} {notes / wall:>8.0f}", flush=True)
+        for name in chosen.stages:
+            wall, cpu, peak = stage(folder, name)
+            notes = rows_of(folder, name)
+            print(f"{name:<10} {notes:>8,} {wall:>8.1f} {cpu:>8.1f} {peak:>8.0f} {notes / wall:>8.0f}", flush=True)
 
 
 if __name__ == "__main__":

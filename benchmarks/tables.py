@@ -56,6 +56,7 @@ def ingest(folder: Path) -> Callable[[], None]:
     from chartcode.tables import bronze
     from chartcode.tables.schemas import RAW_TABLES
 
+    pa.scalar(0)  # with its first scalar pyarrow imports pandas
     table = RAW_TABLES["discharge"]
     tally = bronze.Tally(table, folder / RAW)
     return lambda: bronze._write_table(table, tally, pa.array([], pa.int64()), {}, Writer(folder))

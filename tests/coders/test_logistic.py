@@ -22,7 +22,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from chartcode.coders.logistic import CERTAIN, OneVsRestLogistic
+from chartcode.coders.logistic import CERTAIN, Solver
+from chartcode.coders.one_vs_rest import OneVsRestLogistic
 from tests.conftest import ROOT
 
 Notes = tuple[sp.csr_matrix, np.ndarray[Any, Any]]
@@ -188,7 +189,7 @@ def test_blocks_come_one_by_one_and_hold_what_fit_holds() -> None:
     X, Y = WARD
     whole = OneVsRestLogistic(block=4).fit(X, Y)
     seen = []
-    for block in OneVsRestLogistic(block=4, threads=2).fit_blocks(X, sp.csr_matrix(Y)):
+    for block in Solver(block=4, threads=2).blocks(X, sp.csr_matrix(Y)):
         assert len(block.labels) <= 4
         assert block.coef.dtype == block.intercept.dtype == np.float32
         assert block.coef.tobytes() == whole.coef_[block.labels].tobytes()
@@ -201,7 +202,7 @@ def test_blocks_come_one_by_one_and_hold_what_fit_holds() -> None:
 def test_a_caller_who_stops_early_leaves_no_thread_behind() -> None:
     X, Y = WARD
     before = threading.active_count()
-    blocks = OneVsRestLogistic(block=1, threads=2).fit_blocks(X, Y)
+    blocks = Solver(block=1, threads=2).blocks(X, Y)
     next(blocks)
     assert threading.active_count() > before
     blocks.close()  # type: ignore[attr-defined]
@@ -214,17 +215,32 @@ def test_a_caller_who_stops_early_leaves_no_thread_behind() -> None:
         ({"C": 0.0}, "must be positive"),
         ({"block": 0}, "must be positive"),
         ({"class_weight": {0: 1}}, "None or 'balanced'"),
-        ({"X": sp.csr_matrix([[np.nan], [1.0]])}, "NaN"),
         ({"Y": sp.csr_matrix([[2], [1]])}, "0 and 1 alone"),
         ({"Y": sp.csr_matrix([[1], [0], [1]])}, "inconsistent"),
     ],
-    ids=["C", "block", "class_weight", "NaN", "two", "rows"],
+    ids=["C", "block", "class_weight", "two", "rows"],
 )
 def test_what_is_wrong_is_said_before_anything_is_fitted(change: dict[str, Any], message: str) -> None:
     X = change.pop("X", sp.csr_matrix([[1.0], [2.0]]))
     Y = change.pop("Y", sp.csr_matrix([[1], [0]]))
     with pytest.raises(ValueError, match=message):
-        list(OneVsRestLogistic(**change).fit_blocks(X, Y))
+        list(Solver(**change).blocks(X, Y))
+
+
+def test_a_feature_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="NaN"):
+        OneVsRestLogistic().fit(sp.csr_matrix([[np.nan], [1.0]]), sp.csr_matrix([[1], [0]]))
+
+
+def test_features_may_be_overwritten_and_the_weights_are_the_same() -> None:
+    X, Y = WARD
+    X = X.astype(np.float32)
+    kept, given = X.copy(), X.copy()
+    whole = [block.coef.tobytes() for block in Solver().blocks(kept, Y)]
+    assert (kept != X).nnz == 0
+    assert [block.coef.tobytes() for block in Solver().blocks(given, Y, overwrite_X=True)] == whole
+    assert not np.array_equal(given.indices, X.indices)
+    assert np.array_equal(given.data, X.data)
 
 
 @parametrize_with_checks(
@@ -242,8 +258,9 @@ def test_it_is_a_scikit_learn_classifier(estimator: Any, check: Any) -> None:
 FIT = """
 import hashlib, sys
 import numpy as np
-from chartcode.coders.logistic import OneVsRestLogistic
+from chartcode.coders.one_vs_rest import OneVsRestLogistic
 assert "numba" not in sys.modules, "the module alone must stay quick to import"
+from chartcode.coders.one_vs_rest import OneVsRestLogistic
 from tests.coders.test_logistic import notes
 X, Y = notes(200, 100, [0.5, 0.1, 0.01])
 model = OneVsRestLogistic(class_weight="balanced", block=16).fit(X, Y)

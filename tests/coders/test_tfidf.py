@@ -17,7 +17,7 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from chartcode.artifacts import Artifact, writing
 from chartcode.coders.base import FloatArray, LabelledNotes
-from chartcode.coders.logistic import OneVsRestLogistic
+from chartcode.coders.one_vs_rest import OneVsRestLogistic
 from chartcode.coders.tfidf import TfidfCoder, TfidfParams
 from chartcode.errors import DataError
 from chartcode.tables.cleaning import clean_batch

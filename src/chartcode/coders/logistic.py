@@ -28,17 +28,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.extmath import row_norms
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from tqdm import tqdm
 
 from chartcode.parallel import cores
@@ -61,9 +55,9 @@ class Block(NamedTuple):
     sweeps: NDArray[np.int64]  # (B,) sweeps until the label rested
 
 
-class OneVsRestLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """L2-regularised logistic regression of every label against the rest: the optimum of scikit-learn's
-    `OneVsRestClassifier(LogisticRegression(C=C, class_weight=class_weight, solver="liblinear"))`.
+@dataclass(frozen=True)
+class Solver:
+    """How labels are fitted.
 
     C             inverse strength of the penalty
     class_weight  "balanced": both classes of a label weigh as much in total; None: every note weighs the same
@@ -75,115 +69,36 @@ class OneVsRestLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     progress      show a bar on a terminal
 
     A label without positives, or without negatives, gets weights 0 and the logit -30 or 30: a constant score of 0 or 1.
-
-    Y is (N, L) of 0 and 1, sparse or dense. One class a note, (N,), is taken as scikit-learn takes it: one model a
-    class, of two classes one model. Fitted: `coef_` float32 (L, F), `intercept_` (L,), `gap_` (L,), `n_iter_` (L,)
-    sweeps, `classes_`, `multilabel_`.
     """
 
-    def __init__(
-        self,
-        C: float = 1.0,
-        class_weight: Literal["balanced"] | None = None,
-        tol: float = 1e-7,
-        max_epochs: int = 200,
-        seed: int = 0,
-        block: int = 32,
-        threads: int | None = None,
-        progress: bool = False,
-    ) -> None:
-        self.C = C
-        self.class_weight = class_weight
-        self.tol = tol
-        self.max_epochs = max_epochs
-        self.seed = seed
-        self.block = block
-        self.threads = threads
-        self.progress = progress
+    C: float = 1.0
+    class_weight: Literal["balanced"] | None = None
+    tol: float = 1e-7
+    max_epochs: int = 200
+    seed: int = 0
+    block: int = 32
+    threads: int | None = None
+    progress: bool = False
 
-    def fit(self, X: Any, Y: Any, coef_init: Any = None, intercept_init: Any = None) -> Self:
-        """Fit all labels and keep the weights, 4 L F bytes. A start near the optimum, `coef_init` (L, F) and
-        `intercept_init` (L,), saves sweeps; the optimum is the same.
-        """
-        X = self._features(X)
-        truth = self._indicator(Y)
-        self.coef_ = np.zeros((truth.shape[1], X.shape[1]), np.float32)
-        self.intercept_ = np.zeros(truth.shape[1], np.float32)
-        self.gap_ = np.zeros(truth.shape[1])
-        self.n_iter_ = np.zeros(truth.shape[1], np.int64)
-        for block in self._blocks(X, truth, coef_init, intercept_init):
-            self.coef_[block.labels], self.intercept_[block.labels] = block.coef, block.intercept
-            self.gap_[block.labels], self.n_iter_[block.labels] = block.gap, block.sweeps
-        return self
-
-    def fit_blocks(self, X: Any, Y: Any, overwrite_X: bool = False) -> Iterator[Block]:
-        """Fit all labels of Y (N, L) and yield them `block` at a time, the commonest first, to a caller who writes them
-        away: memory stays at X, its indices once more and a few blocks. With `overwrite_X` the features of X, if it is
-        float32 CSR, are renumbered where they are: it is of no use afterwards. Labels of a block are in no order.
-        """
-        return self._blocks(self._features(X), _zero_one(Y), None, None, overwrite_X)
-
-    def decision_function(self, X: Any) -> Floats:
-        """Logits, float32 (N, L); (N,) when fitted on two classes."""
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float32, reset=False)
-        logits: Floats = X @ self.coef_.T + self.intercept_
-        return logits if self.multilabel_ or logits.shape[1] > 1 else logits.ravel()
-
-    def predict_proba(self, X: Any) -> Floats:
-        """Sigmoid of the logits (N, L). Fitted on one class a note: (N, classes), rows with sum 1."""
-        scores: Floats = expit(self.decision_function(X))
-        if scores.ndim == 1:
-            return np.column_stack([1 - scores, scores])
-        return scores if self.multilabel_ else scores / scores.sum(axis=1, keepdims=True)
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Labels with a positive logit, (N, L) of 0 and 1; or the class of largest logit, (N,)."""
-        logits = self.decision_function(X)
-        if self.multilabel_:
-            return (logits > 0).astype(np.int64)
-        best: NDArray[Any] = self.classes_[logits.argmax(axis=1) if logits.ndim == 2 else (logits > 0).astype(int)]
-        return best
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.classifier_tags.multi_label = True
-        return tags
-
-    def _features(self, X: Any) -> sp.csr_matrix:
-        """X as float32 CSR, each feature once a row. Raises ValueError, also on NaN, infinity or a wrong param."""
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
         if not (self.C > 0 and self.tol > 0 and self.max_epochs > 0 and self.block > 0):
             raise ValueError("C, tol, max_epochs and block must be positive")
         if self.class_weight not in (None, "balanced"):
             raise ValueError("class_weight must be None or 'balanced'")
-        X = sp.csr_matrix(validate_data(self, X, accept_sparse="csr", dtype=np.float32))
+
+    def blocks(
+        self, X: Any, Y: Any, coef_init: Any = None, intercept_init: Any = None, overwrite_X: bool = False
+    ) -> Iterator[Block]:
+        """Fit the labels Y (N, L), 0 and 1, on X (N, F), CSR and finite, and yield them `block` at a time, the
+        commonest first and in no order within a block, to a caller who writes them away: memory stays at X, its indices
+        once more and a few blocks. With `overwrite_X` the features of X, if it is float32, are renumbered where they
+        are: it is of no use afterwards. Threads fit the blocks; the kernel runs without the GIL. Raises ValueError.
+        """
+        X, truth = sp.csr_matrix(X, dtype=np.float32), zero_one(Y)
         if not X.has_canonical_format:
             X = X.copy()
             X.sum_duplicates()
-        return X
-
-    def _indicator(self, Y: Any) -> sp.csr_matrix:
-        """Y as 0 and 1 (N, L); sets `classes_` and `multilabel_`."""
-        if Y is None:
-            raise ValueError("requires y to be passed, but the target y is None")
-        Y = Y if sp.issparse(Y) else np.asarray(Y)
-        self.multilabel_ = sp.issparse(Y) or (Y.ndim == 2 and Y.shape[1] > 1)
-        if self.multilabel_:
-            truth = _zero_one(Y)
-            self.classes_ = np.arange(truth.shape[1])
-            return truth
-        y = column_or_1d(Y, warn=True)
-        check_classification_targets(y)
-        self.classes_, place = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("y has one class; two are needed")
-        return sp.csr_matrix(place[:, None] == (np.arange(len(self.classes_)) if len(self.classes_) > 2 else 1))
-
-    def _blocks(
-        self, X: sp.csr_matrix, truth: sp.csr_matrix, coef: Any, intercept: Any, overwrite: bool = False
-    ) -> Iterator[Block]:
-        """Blocks in order, each fitted by a thread; the kernel runs without the GIL."""
         if truth.shape[0] != X.shape[0]:
             raise ValueError(f"X has {X.shape[0]} rows and Y {truth.shape[0]}: inconsistent numbers of samples")
         columns = truth.tocsc()
@@ -192,14 +107,14 @@ class OneVsRestLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         order = np.argsort(-positives, kind="stable")
         waiting = deque(np.array_split(order, -(-len(order) // self.block)) if len(order) else [])
         running: deque[Future[Block]] = deque()
-        problem, stop, threads = _Problem.of(X, overwrite), Event(), self.threads or cores()
+        problem, stop, threads = _Problem.of(X, overwrite_X), Event(), self.threads or cores()
         unfinished = 0
 
         def fit(labels: NDArray[np.int64]) -> Block:
             start = None
-            if coef is not None:
-                bias = np.zeros(len(labels)) if intercept is None else np.asarray(intercept)[labels]
-                start = np.column_stack([np.asarray(coef)[labels], bias]).astype(np.float32)
+            if coef_init is not None:
+                bias = np.zeros(len(labels)) if intercept_init is None else np.asarray(intercept_init)[labels]
+                start = np.column_stack([np.asarray(coef_init)[labels], bias]).astype(np.float32)
             return self._fit_block(problem, columns, labels, start, stop)
 
         # Until the first block the bar says what a first use waits for: a few seconds, kept in numba's cache.
@@ -222,13 +137,15 @@ class OneVsRestLogistic(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     future.cancel()
         if unfinished:
             text = f"{unfinished} labels stopped above tol={self.tol}; raise max_epochs={self.max_epochs}"
+            from sklearn.exceptions import ConvergenceWarning  # sklearn takes longer to import than a small fit
+
             warnings.warn(text, ConvergenceWarning, stacklevel=3)
 
     def _fit_block(
         self, problem: _Problem, columns: sp.csc_matrix, labels: NDArray[np.int64], start: Floats | None, stop: Event
     ) -> Block:
         """Sweep until every label of the block rests, from weights and intercepts `start` (B, F+1) or from nothing."""
-        from chartcode.coders.logistic_kernel import judge, rebuild, resume, sweep  # numba comes with the first fit
+        from chartcode.coders.logistic_kernel import judge, rebuild, resume, sweep
 
         (notes, features), used, width = problem.shape, len(labels), self.block
         lanes, csr = (0,) * width, (problem.indptr, problem.indices, problem.values)
@@ -284,6 +201,8 @@ class _Problem:
     @classmethod
     def of(cls, X: sp.csr_matrix, overwrite: bool = False) -> _Problem:
         """Of X float32 with each feature once a row, whose indices may be overwritten."""
+        from chartcode.coders.logistic_kernel import measure  # numba comes with the first fit
+
         parts = [slice(start, start + _PART) for start in range(0, X.nnz, _PART)]  # numpy copies indices to int64
         counts = np.zeros(X.shape[1], np.int64)
         for part in parts:
@@ -293,11 +212,16 @@ class _Problem:
         indices = X.indices if overwrite and X.indices.dtype == np.int32 else np.empty(X.nnz, np.int32)
         for part in parts:
             indices[part] = place[X.indices[part]]
-        norms = (row_norms(X, squared=True) + 1).astype(np.float32)
-        return cls(X.indptr.astype(np.int64), indices, np.ascontiguousarray(X.data), norms, place)
+        indptr, values, norms = (
+            X.indptr.astype(np.int64),
+            np.ascontiguousarray(X.data),
+            np.empty(X.shape[0], np.float32),
+        )
+        measure(indptr, values, norms)
+        return cls(indptr, indices, values, norms, place)
 
 
-def _zero_one(Y: Any) -> sp.csr_matrix:
+def zero_one(Y: Any) -> sp.csr_matrix:
     """Y (N, L) as int8 CSR without stored zeros. Raises ValueError when it holds anything but 0 and 1."""
     Y = sp.csr_matrix(Y)
     if not np.isin(Y.data, (0, 1)).all():

@@ -226,6 +226,16 @@ def _resume(lanes, indptr, indices, values, truth, logits, table):
 
 
 @no_type_check
+def _measure(indptr, values, norms):
+    """|x|² + 1 of each note, the 1 for the intercept, into `norms` float32 (N,)."""
+    for note in range(norms.size):
+        square = 1.0
+        for place in range(indptr[note], indptr[note + 1]):
+            square += np.float64(values[place]) ** 2
+        norms[note] = square
+
+
+@no_type_check
 def _rebuild(lanes, indptr, indices, values, truth, costs, live, logits, table, square):
     """The weights of live labels summed anew from their dual variables, into `table`, and their |w|² into `square`.
 
@@ -260,3 +270,4 @@ sweep = _compiled(_sweep)
 judge = _compiled(_judge)
 resume = _compiled(_resume)
 rebuild = _compiled(_rebuild)
+measure = _compiled(_measure)

@@ -86,14 +86,14 @@ class TfidfCoder(Coder[TfidfParams]):
     @classmethod
     def fit(cls, params: TfidfParams, train: LabelledNotes, val: LabelledNotes, writer: Writer) -> None:  # noqa: ARG003 - a linear model needs no val
         """Fit terms, idf and weights on train. A label with one class in train gets that class's score."""
-        from chartcode.coders.logistic import OneVsRestLogistic  # scoring needs no solver
+        from chartcode.coders.logistic import Solver  # scoring needs none
 
         terms = TfidfTerms(params.ngram_range, params.min_df, params.max_features, params.sublinear_tf)
         features = terms.fit_transform(batch.column("text") for batch in train.read(["text"]))  # (N, F)
         writer.json("coder.json", {"coder": cls.name, "params": params.model_dump(mode="json")})
         writer.parquet("terms.parquet", pa.table({"term": terms.terms_, "idf": terms.idf_}), dictionary=False)
-        solver = OneVsRestLogistic(C=params.C, class_weight=params.class_weight, block=BLOCK, progress=True)
-        blocks = solver.fit_blocks(features, train.labels, overwrite_X=True)
+        solver = Solver(C=params.C, class_weight=params.class_weight, block=BLOCK, progress=True)
+        blocks = solver.blocks(features, train.labels, overwrite_X=True)
         rows = (_stored(block, train.codes, params.prune) for block in blocks)
         writer.parquet("weights.parquet", rows, WEIGHTS, dictionary=False, row_group=BLOCK, encoding=PACKED)
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,6 +44,7 @@ SPLITS_TABLE = RawTable(
 )
 WITHDRAWN_TABLE = RawTable("exclude", "", (Column("subject_id", "id", required=True),))
 _PLAIN = frozenset({"text", "note_id"})  # columns whose values hardly repeat: no dictionary
+_Hashes = np.ndarray[Any, np.dtype[np.int64]]  # (n,)
 
 
 class Tally:
@@ -140,20 +139,25 @@ def _write_table(
 ) -> None:
     name = f"{table.name}.parquet"
     encoded = [c.name for c in table.columns if c.name not in _PLAIN]
-    writer.parquet(name, _sound_rows(table, tally, withdrawn, dictionary), table.schema, encoded)
+    hashes: list[_Hashes] = []
+    writer.parquet(name, _sound_rows(table, tally, withdrawn, dictionary, hashes.append), table.schema, encoded)
     tally.refuse_if_hopeless(least=1)
-    if table.key:
-        repeated = _repeated_keys(writer.path(name), table)
-        if repeated:
-            writer.filter_parquet(name, _first_of_each(table, tally, repeated), encoded)
+    repeated = _repeated(hashes)
+    if len(repeated):
+        writer.filter_parquet(name, _first_of_each(table, tally, repeated), encoded)
     tally.rows_out = writer.rows(name)
 
 
 def _sound_rows(
-    table: RawTable, tally: Tally, withdrawn: pa.Array, dictionary: Mapping[int, pa.Array]
+    table: RawTable,
+    tally: Tally,
+    withdrawn: pa.Array,
+    dictionary: Mapping[int, pa.Array],
+    hashed: Callable[[_Hashes], None],
 ) -> Iterator[pa.RecordBatch]:
+    """What goes into the table; `hashed` receives the hashes of its keys, so that they need not be read again."""
     with tqdm(desc=f"bronze {table.name}", unit=" rows", disable=None, leave=False) as bar:
-        for batch in read_batches(tally.path, table, tally.malformed):
+        for batch in _gathered(read_batches(tally.path, table, tally.malformed)):
             tally.rows_in += batch.num_rows
             checked = check(batch, table, dictionary)
             for row in np.flatnonzero(checked.reasons):
@@ -161,7 +165,22 @@ def _sound_rows(
                 tally.reject(checked.reasons[row], _cells_as_json(cells))
             tally.refuse_if_hopeless(least=10_000)
             bar.update(batch.num_rows)
-            yield _without(checked.rows, withdrawn, tally)
+            kept = _without(checked.rows, withdrawn, tally)
+            if table.key:
+                hashed(_hash_keys(kept, table))
+            yield kept
+
+
+def _gathered(batches: Iterator[pa.RecordBatch], rows: int = 512) -> Iterator[pa.RecordBatch]:
+    """The same rows, at least `rows` in every batch but the last: half of a check's time goes by the batch."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(part.num_rows for part in held) >= rows:
+            yield from pa.Table.from_batches(held).combine_chunks().to_batches()
+            held = []
+    if held:
+        yield from pa.Table.from_batches(held).combine_chunks().to_batches()
 
 
 def _without(rows: pa.RecordBatch, withdrawn: pa.Array, tally: Tally) -> pa.RecordBatch:
@@ -182,34 +201,35 @@ def _cells_as_json(cells: list[bytes | None]) -> str:
     return json.dumps([None if c is None else c.decode("utf-8", "backslashreplace") for c in cells], ensure_ascii=False)
 
 
-def _repeated_keys(path: Path, table: RawTable) -> set[tuple[Any, ...]]:
-    """Keys that stand on more than one row."""
-    # DuckDB by itself: Ibis would cost this stage as much memory and time as 5,000 notes. Threads share the memory.
-    keys = ", ".join(table.key)
-    with (
-        tempfile.TemporaryDirectory(prefix="chartcode-") as spill,
-        duckdb.connect(config={"memory_limit": "128MB", "threads": 2, "temp_directory": spill}) as connection,
-    ):
-        counted = connection.read_parquet(path.as_posix()).aggregate(f"{keys}, count(*) AS times", keys)
-        return set(counted.filter("times > 1").project(keys).fetchall())
+def _hash_keys(rows: pa.RecordBatch, table: RawTable) -> _Hashes:
+    """One number a row, the same for the same key."""
+    keys = zip(*(rows.column(name).to_pylist() for name in table.key), strict=True)
+    return np.fromiter(map(hash, keys), np.int64, rows.num_rows)
 
 
-def _first_of_each(
-    table: RawTable, tally: Tally, repeated: set[tuple[Any, ...]]
-) -> Callable[[pa.RecordBatch], pa.Array]:
-    """Marks the rows to keep, batch by batch in order: the first of each key; the others are quarantined."""
+def _repeated(hashes: list[_Hashes]) -> _Hashes:
+    """Hashes that stand on more than one row, sorted: 8 bytes a row is all that a table's keys take in memory."""
+    every = np.concatenate([*hashes, np.array([], np.int64)])
+    every.sort()
+    return np.unique(every[1:][every[1:] == every[:-1]])
+
+
+def _first_of_each(table: RawTable, tally: Tally, repeated: _Hashes) -> Callable[[pa.RecordBatch], pa.Array]:
+    """Marks the rows to keep, batch by batch in order: the first of each key; the others are quarantined.
+
+    Two keys may share a hash, so the keys themselves decide, among the rows whose hash is in `repeated`.
+    """
     seen: set[tuple[Any, ...]] = set()
     reason = f"{'+'.join(table.key)}: stands twice"
 
     def keep(batch: pa.RecordBatch) -> pa.Array:
         first = np.ones(batch.num_rows, bool)
-        for row, key in enumerate(zip(*(batch.column(k).to_pylist() for k in table.key), strict=True)):
-            if key not in repeated:
-                continue
+        for row in np.flatnonzero(np.isin(_hash_keys(batch, table), repeated)).tolist():
+            (cells,) = batch.slice(row, 1).to_pylist()
+            key = tuple(cells[name] for name in table.key)
             if key in seen:
                 first[row] = False
-                values = batch.slice(row, 1).to_pylist()[0].values()
-                tally.reject(reason, _cells_as_json([None if v is None else str(v).encode() for v in values]))
+                tally.reject(reason, _cells_as_json([None if v is None else str(v).encode() for v in cells.values()]))
             seen.add(key)
         return pa.array(first)
 

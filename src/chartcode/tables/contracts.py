@@ -34,9 +34,9 @@ class _Reasons:
     def __init__(self, rows: int) -> None:
         self.text = np.full(rows, "", dtype=object)
 
-    def add(self, wrong: Any, reason: str) -> None:
-        mask = np.asarray(pc.fill_null(wrong, False)) if isinstance(wrong, pa.Array) else wrong
-        self.text[mask.astype(bool) & (self.text == "")] = reason
+    def add(self, wrong: pa.BooleanArray, reason: str) -> None:
+        if wrong.true_count:
+            self.text[np.asarray(pc.fill_null(wrong, False)).astype(bool) & (self.text == "")] = reason
 
 
 def check(batch: pa.RecordBatch, table: RawTable, dictionary: Mapping[int, pa.Array] | None = None) -> Checked:
@@ -50,7 +50,8 @@ def check(batch: pa.RecordBatch, table: RawTable, dictionary: Mapping[int, pa.Ar
     for column in table.columns:
         text = _decode(batch.column(column.name), column, reasons)
         if column.kind != "string":  # only text tells "" from nothing
-            text = pc.if_else(pc.equal(text, ""), None, text)
+            nothing = pc.equal(text, "")
+            text = pc.if_else(nothing, None, text) if nothing.true_count else text
         if column.required:
             empty = pc.is_null(batch.column(column.name)) if column.kind == "string" else pc.is_null(text)
             reasons.add(empty, f"{column.name}: empty")
@@ -59,9 +60,9 @@ def check(batch: pa.RecordBatch, table: RawTable, dictionary: Mapping[int, pa.Ar
         reasons.add(pc.less(typed[later], typed[earlier]), f"{later}: before {earlier}")
     if "icd_code" in typed:
         _check_codes(table, typed["icd_code"], typed["icd_version"], dictionary or {}, reasons)
-    sound = pa.array(reasons.text == "")
-    arrays = [typed[c.name].filter(sound) for c in table.columns]
-    return Checked(pa.RecordBatch.from_arrays(arrays, schema=table.schema), reasons.text)
+    rows = pa.RecordBatch.from_arrays([typed[c.name] for c in table.columns], schema=table.schema)
+    sound = reasons.text == ""
+    return Checked(rows if sound.all() else rows.filter(pa.array(sound)), reasons.text)
 
 
 def _decode(cells: pa.Array, column: Column, reasons: _Reasons) -> pa.Array:
@@ -77,11 +78,20 @@ def _decode(cells: pa.Array, column: Column, reasons: _Reasons) -> pa.Array:
             except UnicodeDecodeError:
                 values.append(None)
                 broken[row] = True
-        reasons.add(broken, f"{column.name}: not UTF-8")
+        reasons.add(pa.array(broken), f"{column.name}: not UTF-8")
         text = pa.array(values, pa.string())
-    if column.kind == "string":
+    if column.kind == "string" and _may_hold_nul(text):
         reasons.add(pc.match_substring(text, "\0"), f"{column.name}: holds a NUL character")
     return text
+
+
+def _may_hold_nul(text: pa.Array) -> bool:
+    """Whether a NUL may stand in these cells: their bytes at once, those that a null cell hides among them."""
+    _, offsets, values = text.buffers()
+    if not len(text) or values is None:
+        return False
+    ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+    return bool(np.frombuffer(values, np.uint8)[ends[0] : ends[-1]].min(initial=1) == 0)
 
 
 def _typed(text: pa.Array, column: Column, reasons: _Reasons) -> pa.Array:
@@ -96,8 +106,7 @@ def _typed(text: pa.Array, column: Column, reasons: _Reasons) -> pa.Array:
 
 def _integers(text: pa.Array, column: Column, reasons: _Reasons) -> pa.Array:
     # The shape comes first: a cast alone takes 0x10 for 16. Decimal digits throughout are the usual case, and quick.
-    plain = pc.all(pc.ascii_is_decimal(text)).as_py() is not False
-    if plain and (pc.max(pc.binary_length(text)).as_py() or 0) <= 18:
+    if not pc.ascii_is_decimal(text).false_count and (pc.max(pc.binary_length(text)).as_py() or 0) <= 18:
         numbers = text.cast(pa.int64())
     else:
         whole = pc.match_substring_regex(text, "^-?[0-9]{1,18}$")
@@ -115,7 +124,7 @@ def _times(text: pa.Array, column: Column, reasons: _Reasons) -> pa.Array:
     kind = pa.timestamp("s")
     # The shape comes first: a cast alone also takes 2180-05-07T14:30 and zones.
     shaped = pc.match_substring_regex(text, "^[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9]{2}:[0-9]{2}:[0-9]{2})?$")
-    if pc.all(shaped).as_py() is not False:
+    if not shaped.false_count:
         try:
             return text.cast(kind)
         except pa.ArrowInvalid:
@@ -147,7 +156,7 @@ def _check_codes(
         if version not in dictionary:
             continue
         unknown = pc.and_(pc.equal(versions, version), pc.invert(pc.is_in(codes, dictionary[version])))
-        if not pc.any(unknown).as_py():
+        if not unknown.true_count:
             continue
         if version == 9:
             for zeros in ("0", "00"):
