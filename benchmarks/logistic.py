@@ -63,9 +63,7 @@ def hospital(notes: int) -> dict[str, Split]:
     """Invented notes through the pipeline to gold with every code of 10 notes or more, then scikit-learn's TF-IDF."""
     with tempfile.TemporaryDirectory(prefix="logistic-") as temporary:
         folder = Path(temporary)
-        workspace(folder, round(notes / NOTES_A_PATIENT))
-        params = (folder / "params.yaml").read_text()
-        (folder / "params.yaml").write_text(params.replace("  top_k: 50\n  # notes", "  top_k:\n  # notes"))
+        workspace(folder, round(notes / NOTES_A_PATIENT), all_codes=True)
         for name in ("synthetic", "bronze", "silver", "split", "gold"):
             stage(folder, name)
         silver = Artifact(folder / "data/silver")

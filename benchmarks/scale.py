@@ -1,6 +1,7 @@
-"""Seconds and peak memory of each stage from nothing to gold, at the full size of MIMIC-IV.
+"""Seconds and peak memory of each stage from nothing to metrics, at the full size of MIMIC-IV.
 
 Run   python -m benchmarks.scale [--patients 65665] [--stages synthetic bronze silver split gold]
+      python -m benchmarks.scale --patients 21400 --all-codes     40,000 notes, every code with 10 train notes
 Everything is written to a temporary folder (--keep FOLDER to look at it afterwards; 65,665 patients need 8 GB). Memory
 is that of a stage's largest process. What the linear coder costs from raw notes to metrics: benchmarks.baseline.
 """
@@ -23,7 +24,8 @@ from typing import NamedTuple
 
 from chartcode.lineage import ROOT
 
-STAGES = ("synthetic", "bronze", "silver", "split", "gold")
+STAGES = ("synthetic", "bronze", "silver", "split", "gold", "tfidf", "evaluate")
+SAID = ("labels", "micro_f1", "macro_f1", "micro_f1_per_label", "macro_f1_per_label", "map", "p_at_8", "p_at_15")
 NOTES_A_PATIENT = 1.87  # of the synthetic hospital, ICD-10
 
 
@@ -76,12 +78,15 @@ def set_patients(folder: Path, patients: int) -> None:
     params.write_text("\n".join(lines) + "\n")
 
 
-def workspace(folder: Path, patients: int) -> None:
-    """The checkout's code and params in a folder of its own, with so many patients."""
+def workspace(folder: Path, patients: int, all_codes: bool = False) -> None:
+    """The checkout's code and params in a folder of its own, with so many patients, and every code as a label or 50."""
     for name in ("src", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "params.yaml", folder)
     set_patients(folder, patients)
+    if all_codes:
+        params = folder / "params.yaml"
+        params.write_text(params.read_text().replace("\n  top_k: 50\n  # notes", "\n  top_k:\n  # notes"))
 
 
 def rows_of(folder: Path, name: str) -> int:
@@ -91,8 +96,7 @@ def rows_of(folder: Path, name: str) -> int:
         "bronze": ("data/bronze", "discharge.parquet"),
         "silver": ("data/silver", "notes.parquet"),
         "split": ("data/split", "splits.parquet"),
-        "gold": ("data/gold", "hadm_ids.parquet"),
-    }[name]
+    }.get(name, ("data/gold", "hadm_ids.parquet"))
     manifest = json.loads((folder / place / "manifest.json").read_text())
     return int(manifest["files"][file]["rows"])
 
@@ -108,19 +112,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patients", type=int, default=65_665)
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES)
+    parser.add_argument("--all-codes", action="store_true", help="gold.top_k empty: every code, not the commonest 50")
     parser.add_argument("--keep", type=Path, help="work here and leave it (an older run's data are used)")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scale-") as temporary:
         folder = chosen.keep or Path(temporary)
         if not (folder / "src").exists():
             folder.mkdir(parents=True, exist_ok=True)
-            workspace(folder, chosen.patients)
+            workspace(folder, chosen.patients, chosen.all_codes)
         print(f"{chosen.patients:,} patients, {os.cpu_count()} cores\n")
         print(f"{'stage':<10} {'notes':>8} {'seconds':>8} {'CPU s':>8} {'peak MB':>8} {'notes/s':>8}")
         for name in chosen.stages:
-            wall, cpu, peak = stage(folder, name)
+            wall, cpu, peak = stage(folder, name, *(["tfidf"] if name == "evaluate" else []))
             notes = rows_of(folder, name)
             print(f"{name:<10} {notes:>8,} {wall:>8.1f} {cpu:>8.1f} {peak:>8.0f} {notes / wall:>8.0f}", flush=True)
+        if "evaluate" in chosen.stages:
+            test = json.loads((folder / "metrics/tfidf/metrics.json").read_text())["tfidf"]["test"]
+            print("\ntest: " + ", ".join(f"{key} {test[key]:,}" for key in SAID))
 
 
 if __name__ == "__main__":

@@ -183,7 +183,7 @@ def test_words_that_share_a_key_are_told_apart_by_their_bytes() -> None:
 def test_bytes_depend_neither_on_threads_nor_on_batches() -> None:
     texts = [*ward(3 * BLOCK + 17, words=800), *HARD]
     results = []
-    for threads, size in ((1, 10_000), (2, 37), (3, BLOCK), (7, 301)):
+    for threads, size in ((1, 10_000), (2, 37), (3, BLOCK), (7, 301), (12, 37)):
         terms = TfidfTerms((1, 2), 2, 2500, threads=threads)
         results.append(bytes_of(terms, terms.fit_transform(arrays(texts, size))))
         assert results[-1] == results[0]

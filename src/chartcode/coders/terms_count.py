@@ -1,14 +1,13 @@
 """Counts words and n-grams of a corpus exactly, and looks up their columns: tables that grow around compiled loops.
 
 n-grams are many and most are rare. A sketch (one byte a cell, several n-grams may share one) overrates each; only those
-whose cell reaches the count that matters enter an exact table. Threads share the work by cells, so each n-gram is
-counted by one thread and memory does not grow with their number.
+whose cell reaches the count that matters enter an exact table. Threads share the notes; each has a sketch (64 MB at
+most) and a table of its own, and the sums do not depend on how many there are.
 Legend: N notes, T tokens, K words, F features.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,7 +20,8 @@ from chartcode.coders.terms_kernel import Array, Form, Notes, Table
 from chartcode.errors import DataError
 
 _MARGIN = 1.3  # n-grams looked at for each one wanted: a cell's count is not yet its n-grams' count
-_MOST_CELLS = 1 << 26  # bytes of the sketch, however many notes
+_MOST_CELLS = 1 << 26  # bytes of a sketch, however many notes
+_MOST_SHARES = 8  # threads that count n-grams: each has a sketch and a table of its own
 _SAME = np.arange(256, dtype=np.uint8)
 
 
@@ -124,19 +124,16 @@ def common_terms(
     if low > 1:
         words = words.take(np.zeros(0, np.int64))
     tokens = sum(int(bounds[-1]) for _, bounds in chunks)
-    cells = np.zeros(_doubled(64, min(tokens // 4, _MOST_CELLS)), np.uint8)
-    shares = list(itertools.pairwise(np.linspace(0, len(cells), threads + 1).astype(np.int64).tolist()))
-
-    def sketch(share: tuple[int, int]) -> None:
-        for notes in chunks:
-            kernels.sketch_ngrams(notes, form, cells, *share)
-
-    _on_all_threads(sketch, shares)
+    parts = max(1, min(threads, _MOST_SHARES, len(chunks)))
+    shares = [chunks[part::parts] for part in range(parts)]
+    size = _doubled(64, min(tokens // 4, _MOST_CELLS))
+    cells = _sum(_on_all_threads(partial(_sketch, form, size), shares))
     smallest = min(min_df, kernels.FULL)
     least = smallest if most is None or ties == "sklearn" else max(smallest, _likely_cut(cells, words.counts, most))
     while True:
-        found = _on_all_threads(partial(_exact, chunks, form, cells, least, min_df), shares)
-        every = Counts(*(np.concatenate(column) for column in zip(words, *found, strict=True)))
+        found = _merged(_on_all_threads(partial(_exact, form, cells, least), shares))
+        found = found.take(np.flatnonzero(found.notes >= min_df))
+        every = Counts(*(np.concatenate(column) for column in zip(words, found, strict=True)))
         every = every.take(np.argsort(every.keys))
         chosen = every.take(_commonest(every.counts, most, ties))
         if least == smallest or (len(chosen.keys) == most and chosen.counts.min() >= least):
@@ -144,24 +141,47 @@ def common_terms(
         least = max(smallest, least // 2)  # n-grams that were not looked at may belong to the commonest
 
 
-def _exact(
-    chunks: Sequence[Notes], form: Form, cells: Array, least: int, min_df: int, share: tuple[int, int]
-) -> Counts:
-    """One thread's share of the n-grams in `min_df` notes or more that occur `least` times or more."""
-    begin, end = share
-    table = np.zeros((_doubled(1 << 12, 2 * int(np.count_nonzero(cells[begin:end] >= least))), 4), np.int64)
+def _sketch(form: Form, size: int, share: Sequence[Notes]) -> Array:
+    """How often n-grams occur in a share of the notes, at most: uint8 of so many cells."""
+    cells = np.zeros(size, np.uint8)
+    for notes in share:
+        kernels.sketch_ngrams(notes, form, cells)
+    return cells
+
+
+def _sum(sketches: list[Array]) -> Array:
+    """Cell by cell, no further than a cell counts; in the first of them."""
+    total, *others = sketches
+    for other in others:
+        room = kernels.FULL - total
+        total += np.minimum(other, room)
+    return total
+
+
+def _exact(form: Form, cells: Array, least: int, share: Sequence[Notes]) -> Counts:
+    """The n-grams of a share of the notes that occur `least` times or more in all of them, by their cells."""
+    table = np.zeros((_doubled(1 << 12, 2 * int(np.count_nonzero(cells >= least))), 4), np.int64)
     fill = np.zeros(2, np.int64)
-    for notes in chunks:
+    for notes in share:
         first = 0
-        while (first := kernels.count_ngrams(notes, form, first, cells, least, begin, end, table, fill)) < (
-            len(notes[1]) - 1
-        ):
+        while (first := kernels.count_ngrams(notes, form, first, cells, least, table, fill)) < len(notes[1]) - 1:
             new = int(notes[1][first + 1] - notes[1][first]) * (form[1] - 1)
             grown = np.zeros((_doubled(len(table), 2 * (int(fill[0]) + new)), 4), np.int64)
             kernels.rehash(table, grown)
             table = grown
-    table = table[table[:, 2] >= min_df]
+    table = table[table[:, 0] != 0]
     return Counts(table[:, 0], table[:, 1], table[:, 2])
+
+
+def _merged(shares: list[Counts]) -> Counts:
+    """Counts of all shares together; no note is in two of them."""
+    keys, counts, notes = (np.concatenate(column) for column in zip(*shares, strict=True))
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(np.diff(keys, prepend=0))  # keys are positive
+    if not len(starts):
+        return Counts(keys, counts, notes)
+    return Counts(keys[starts], np.add.reduceat(counts[order], starts), np.add.reduceat(notes[order], starts))
 
 
 def _likely_cut(cells: Array, counts: Array, most: int) -> int:

@@ -208,8 +208,8 @@ def relabel(words: Array, ranks: Array) -> None:
 
 
 @kernel()
-def sketch_ngrams(notes: Notes, form: Form, cells: Array, begin: int, end: int) -> None:
-    """How often n-grams of two words or more occur, at most, in the cells from `begin` to `end`."""
+def sketch_ngrams(notes: Notes, form: Form, cells: Array) -> None:
+    """How often n-grams of two words or more occur, at most."""
     words, bounds = notes
     low, high, bits = form
     cell_shift = _shift_to(cells.size)
@@ -227,15 +227,12 @@ def sketch_ngrams(notes: Notes, form: Form, cells: Array, begin: int, end: int) 
                 key |= np.int64(words[place + size - 1] + 1) << shift
                 if size >= low:
                     cell = np.int64((np.uint64(key) * GOLDEN) >> cell_shift)
-                    if begin <= cell < end and cells[cell] < FULL:
-                        cells[cell] += np.uint8(1)
+                    cells[cell] += np.uint8(cells[cell] < FULL)
 
 
 @kernel()
-def count_ngrams(
-    notes: Notes, form: Form, first: int, cells: Array, least: int, begin: int, end: int, table: Array, fill: Array
-) -> int:
-    """Exact counts of the n-grams whose cell, `begin` to `end`, holds at least `least`.
+def count_ngrams(notes: Notes, form: Form, first: int, cells: Array, least: int, table: Array, fill: Array) -> int:
+    """Exact counts of the n-grams whose cell holds at least `least`.
 
     Rows of `table`: key, count, notes, last note. `fill`: n-grams, notes.
     """
@@ -261,7 +258,7 @@ def count_ngrams(
                 if size >= low:
                     spread = np.uint64(key) * GOLDEN
                     cell = np.int64(spread >> cell_shift)
-                    if begin <= cell < end and cells[cell] >= least:
+                    if cells[cell] >= least:
                         slot = np.int64(spread ^ (spread >> _HALF)) & mask
                         while table[slot, 0] != key:
                             if table[slot, 0] == 0:
