@@ -19,6 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, model_validator
 from scipy.special import expit
 
@@ -26,6 +27,7 @@ from chartcode.artifacts import Artifact, Writer
 from chartcode.coders.base import Coder, FloatArray, LabelledNotes, Span
 from chartcode.coders.terms import TfidfTerms
 from chartcode.errors import DataError
+from chartcode.logs import log
 from chartcode.parallel import in_order
 from chartcode.params import Positive, Section
 from chartcode.tables.cleaning import to_source
@@ -37,8 +39,8 @@ WEIGHTS = pa.schema(
     [
         pa.field("code", pa.string(), nullable=False),
         pa.field("bias", pa.float32(), nullable=False),
-        pa.field("features", pa.list_(pa.int32()), nullable=False),
-        pa.field("weights", pa.list_(pa.float32()), nullable=False),
+        pa.field("features", pa.large_list(pa.int32()), nullable=False),
+        pa.field("weights", pa.large_list(pa.float32()), nullable=False),
         pa.field("gap", pa.float64(), nullable=False),  # bound of the duality gap, relative to the objective
         pa.field("sweeps", pa.int64(), nullable=False),
     ]
@@ -96,6 +98,9 @@ class TfidfCoder(Coder[TfidfParams]):
         blocks = solver.blocks(features, train.labels, overwrite_X=True)
         rows = (_stored(block, train.codes, params.prune) for block in blocks)
         writer.parquet("weights.parquet", rows, WEIGHTS, dictionary=False, row_group=BLOCK, encoding=PACKED)
+        fitted = writer.table("weights.parquet", ["gap", "sweeps"])
+        worst, most = (pc.max(fitted[name]).as_py() for name in ("gap", "sweeps"))
+        log("tfidf").info("fitted", codes=fitted.num_rows, terms=len(terms.terms_), largest_gap=worst, most_sweeps=most)
 
     @classmethod
     def load(cls, artifact: Artifact) -> Self:
@@ -158,9 +163,9 @@ class TfidfCoder(Coder[TfidfParams]):
 def _stored(block: Any, codes: Sequence[str], prune: float) -> pa.RecordBatch:
     """Fitted labels as rows of weights.parquet. A weight left out moves a logit by less than `prune` x its feature."""
     kept = (np.abs(block.coef) >= prune) & (block.coef != 0)  # (B, F)
-    ends = np.append(0, np.cumsum(np.count_nonzero(kept, axis=1))).astype(np.int32)
-    features = pa.ListArray.from_arrays(ends, np.nonzero(kept)[1].astype(np.int32))
-    weights = pa.ListArray.from_arrays(ends, block.coef[kept])
+    ends = np.append(0, np.cumsum(np.count_nonzero(kept, axis=1)))
+    features = pa.LargeListArray.from_arrays(ends, np.nonzero(kept)[1].astype(np.int32))
+    weights = pa.LargeListArray.from_arrays(ends, block.coef[kept])
     names = [codes[label] for label in block.labels]
     return pa.record_batch([names, block.intercept, features, weights, block.gap, block.sweeps], schema=WEIGHTS)
 
