@@ -149,6 +149,7 @@ def beside_liblinear(data: dict[str, Split]) -> None:
     fits = [
         liblinear("liblinear (tol 1e-4)", train),
         liblinear("liblinear (tol 1e-9)", train, tol=1e-9, max_iter=10_000),
+        liblinear("liblinear (dual=True)", train, dual=True, random_state=0),
         ours("ours, 1 thread", train, threads=1),
         ours(f"ours, {os.cpu_count()} threads", train),
         ours("ours, 1 thread, tol 1e-6", train, threads=1, tol=1e-6),

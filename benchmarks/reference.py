@@ -1,8 +1,8 @@
-"""The reference design, written as well as its tools allow: chunked pandas, `re`, scikit-learn; one process a stage.
+"""The reference design: chunked pandas, `re`, scikit-learn with its usual options; one process a stage.
 
 Run   python -m benchmarks.reference bronze|silver|gold|linear|metrics [--jobs N]
       in a checkout with data/raw/synthetic and data/split; writes reference/
-What a project of this kind does, and nothing to slow it down:
+What a project of this kind does:
 - bronze   every table by `pd.read_csv(chunksize)`, ids as integers, the rest as text, to Parquet; nothing is checked
 - silver   the cohort by merges of ids (text is picked up last), notes cleaned by compiled `re`; clean text alone is
            kept, where ours also keeps sections and the way back to the source
@@ -43,7 +43,7 @@ SPLITS = ("train", "val", "test")
 # The rules of tests/tables/reference_cleaning.py, which also traces where each piece came from, as substitutions.
 _BRACKETED = r"\[\*\*[^\]\r\n]{0,200}\*\*\]"
 _BRACKETS = re.compile(rf"_*{_BRACKETED}(?:_|{_BRACKETED})*")
-_UNDERSCORES = re.compile(r"_{4,}|(?<!_)__(?!_)")
+_UNDERSCORES = re.compile(r"__+")  # three stay three
 _LINE_END = re.compile(r"[ \t]+(?=[\r\n]|\Z)")
 _BLANKS = re.compile(r"([ \t])[ \t]+")
 _MASK = "_" * 3

@@ -29,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("predict")
     fitted(folder / "model", notes(200, 1))
     with writing(folder / "thresholds", "test") as writer:
-        own = {"I10": 0.4, "E119": 0.6}
+        own = {"I10": 0.4, "E119": 0.6}  # N189 is no label of that evaluation
         writer.json("thresholds.json", {"ships": "per_label", "global": 0.3, "none": 0.5, "per_label": own})
     texts = sources()
     raw = pa.table({"note_id": [f"note-{n}" for n in range(COUNT)], "note_type": ["DS"] * COUNT, "text": texts})
@@ -75,6 +75,7 @@ def test_the_scores_are_the_coders_best_first(place: Path, tmp_path: Path, sourc
 def test_few_notes_at_a_time_and_few_codes_a_note(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(place, "notes.parquet", tmp_path / "all.parquet") == 0
     monkeypatch.setattr("chartcode.predict.TOGETHER", 20)
+    monkeypatch.setattr("chartcode.predict.ROWS", 7)
     assert run(place, "notes.parquet", tmp_path / "two.parquet", "--top", "2") == 0
     whole = table(tmp_path / "all.parquet")
     assert table(tmp_path / "two.parquet").equals(whole.filter(pa.compute.less_equal(whole["rank"], 2)))
@@ -124,9 +125,21 @@ def test_what_else_is_refused(place: Path, tmp_path: Path, capsys: pytest.Captur
     refused("file is missing", "absent.parquet", tmp_path / "codes.csv")
     refused("--top: at least 1", "notes.csv", tmp_path / "codes.csv", "--top", "0")
     pq.write_table(pa.table({"note_id": ["a", "b"], "text": ["x", None]}), tmp_path / "null.parquet")
-    refused("empty in some row", str(tmp_path / "null.parquet"), tmp_path / "codes.csv")
+    refused("text: empty; mend the file", str(tmp_path / "null.parquet"), tmp_path / "codes.csv")
     pq.write_table(pa.table({"note_id": ["a"]}), tmp_path / "textless.parquet")
     refused("not Parquet with the columns", str(tmp_path / "textless.parquet"), tmp_path / "codes.csv")
+    pq.write_table(pa.table({"note_id": ["a"], "text": ["x\0y"]}), tmp_path / "nul.parquet")
+    refused("text: holds a NUL", str(tmp_path / "nul.parquet"), tmp_path / "codes.csv")
+    pq.write_table(pa.table({"note_id": ["a"], "text": [b"\xff"]}), tmp_path / "latin.parquet")
+    refused("text: not UTF-8", str(tmp_path / "latin.parquet"), tmp_path / "codes.csv")
+    (tmp_path / "folder.parquet").mkdir()
+    refused("not Parquet with the columns", str(tmp_path / "folder.parquet"), tmp_path / "codes.csv")
+    with writing(tmp_path / "foreign", "test") as writer:
+        writer.json("thresholds.json", {"ships": "global", "global": 0.3, "none": 0.5, "per_label": {"Z99": 0.1}})
+    refused("thresholds of other codes", "notes.csv", tmp_path / "codes.csv", "--thresholds", str(tmp_path / "foreign"))
+    with writing(tmp_path / "newer", "test") as writer:
+        writer.json("coder.json", {"coder": "tfidf", "params": {"depth": 3}})
+    refused("fit the coder anew", "notes.csv", tmp_path / "codes.csv", "--model", str(tmp_path / "newer"))
     with writing(tmp_path / "other", "test") as writer:
         writer.json("coder.json", {"coder": "oracle"})
     refused("coder: not one of tfidf", "notes.csv", tmp_path / "codes.csv", "--model", str(tmp_path / "other"))

@@ -11,7 +11,8 @@ from numba import njit
 def kernel(signature: Any = None, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function, free of the GIL, with numba's `options`; without a signature, for the types it meets.
 
-    Kept beside its file, in NUMBA_CACHE_DIR or in the user's cache; where none can be written, each process compiles.
+    Kept beside its file, in NUMBA_CACHE_DIR or in the user's cache; where no folder can be written, each process
+    compiles. A disk that is full ends the stage.
     """
 
     def compiled(function: Callable[..., Any]) -> Any:

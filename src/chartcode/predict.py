@@ -29,6 +29,7 @@ from chartcode.tables.schemas import Column, RawTable
 
 NOTES = RawTable("notes", "", (Column("note_id", "string", required=True), Column("text", "string", required=True)))
 TOGETHER = 8192  # notes scored at once: one reading of a large model's weights
+ROWS = 1 << 20  # notes x codes put in order at once
 CODERS = {"tfidf": "TfidfCoder"}  # module of chartcode.coders and its class
 
 
@@ -60,7 +61,10 @@ def predict(notes: Path, model: Path, out: Path, top: int | None = None, thresho
         for batches in _together(_read(notes)):
             scores = coder.scores(batches)
             ids = pa.concat_arrays([batch.column("note_id") for batch in batches])
-            writer.write_table(_rows(ids, scores, coder, top, tau).cast(schema))
+            some = max(1, ROWS // len(coder.codes))
+            for start in range(0, len(ids), some):
+                rows = _rows(ids.slice(start, some), scores[start : start + some], coder, top, tau)
+                writer.write_table(rows.cast(schema))
             seen += len(ids)
             bar.update(len(ids))
         bar.close()
@@ -79,6 +83,8 @@ def load_coder(artifact: Artifact) -> Coder[Any]:
 def _thresholds(evaluation: Artifact, coder: Coder[Any]) -> FloatArray:
     """The threshold of each code (L,), of the kind that `evaluate.threshold` chose."""
     known = evaluation.json("thresholds.json")
+    if not set(known["per_label"]) <= set(coder.codes):
+        raise ArtifactError(f"{evaluation.folder}: thresholds of other codes than the model has; take those of its run")
     own = known["per_label"] if known["ships"] == "per_label" else {}
     rest = known["none" if known["ships"] == "none" else "global"]
     return np.array([own.get(code, rest) for code in coder.codes], np.float32)
@@ -100,33 +106,35 @@ def _rows(ids: pa.Array, scores: FloatArray, coder: Coder[Any], top: int | None,
 
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
     """note_id and cleaned text, a few hundred notes at a time."""
-    for batch in _parquet(path) if path.suffix == ".parquet" else _csv(path):
-        if batch.num_rows:
-            text = clean_batch(batch.column("text")).field("text")
-            yield pa.record_batch([batch.column("note_id"), text], names=["note_id", "text"])
+    for cells in _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path):
+        checked = check(cells, NOTES)
+        for reason in checked.reasons[checked.reasons != ""][:1]:
+            raise DataError(f"{path}: {reason}; mend the file or leave such rows out")
+        if cells.num_rows:
+            text = clean_batch(checked.rows.column("text")).field("text")
+            yield pa.record_batch([checked.rows.column("note_id"), text], names=["note_id", "text"])
 
 
 def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
+    """The cells as bytes."""
+    cells = pa.schema([("note_id", pa.binary()), ("text", pa.binary())])
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(512, columns=["note_id", "text"]):
-                typed = batch.cast(pa.schema([("note_id", pa.string()), ("text", pa.string())]))
-                if typed.column("note_id").null_count or typed.column("text").null_count:
-                    raise DataError(f"{path}: note_id or text: empty in some row; leave such rows out")
-                yield typed
+            for batch in file.iter_batches(512, columns=cells.names):
+                yield batch.cast(cells)
     except FileNotFoundError:
         raise DataError(f"{path}: file is missing") from None
-    except (pa.ArrowException, ValueError):
-        raise DataError(f"{path}: not Parquet with the columns note_id and text") from None
+    except (pa.ArrowException, ValueError, OSError):
+        raise DataError(f"{path}: not Parquet with the columns note_id and text, of strings") from None
 
 
 def _csv(path: Path) -> Iterator[pa.RecordBatch]:
+    """The cells as bytes. A row of another number of cells ends it."""
     malformed: list[str] = []
-    for batch in read_batches(path, NOTES, malformed.append):
-        checked = check(batch, NOTES)
-        for reason in checked.reasons[checked.reasons != ""][:1]:
-            raise DataError(f"{path}: {reason}; mend the file or leave such rows out")
-        yield checked.rows
+    for cells in read_batches(path, NOTES, malformed.append):
+        if malformed:
+            break
+        yield cells
     if malformed:
         raise DataError(f"{path}: a row has a wrong number of cells; mend the file")
 

@@ -227,6 +227,25 @@ def test_what_is_wrong_is_said_before_anything_is_fitted(change: dict[str, Any],
         list(Solver(**change).blocks(X, Y))
 
 
+def test_labels_stay_as_they_were_given_and_count_once() -> None:
+    X, Y = WARD
+    rows, columns = np.nonzero(np.ones_like(Y))
+    stored = sp.csr_matrix((Y.ravel(), (rows, columns)), Y.shape)  # zeros and all
+    before = stored.copy()
+    model = OneVsRestLogistic().fit(X, stored)
+    assert stored.nnz == before.nnz == Y.size
+    assert np.array_equal(stored.toarray(), Y)
+    assert same(model, OneVsRestLogistic().fit(X, Y))
+
+
+def test_a_constant_label_forgets_where_it_was_told_to_start() -> None:
+    X, Y = WARD
+    Y = np.column_stack([Y[:, 0], np.zeros(len(Y), np.int8), np.ones(len(Y), np.int8)])
+    model = OneVsRestLogistic().fit(X, Y, coef_init=np.ones((3, X.shape[1])), intercept_init=np.ones(3))
+    assert not model.coef_[1:].any()
+    assert model.intercept_[1:].tolist() == [-CERTAIN, CERTAIN]
+
+
 def test_a_feature_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="NaN"):
         OneVsRestLogistic().fit(sp.csr_matrix([[np.nan], [1.0]]), sp.csr_matrix([[1], [0]]))

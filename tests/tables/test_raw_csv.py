@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import itertools
 from pathlib import Path
 
 import pytest
@@ -18,20 +19,23 @@ from chartcode.tables.schemas import Column, RawTable
 TABLE = RawTable("notes", "", (Column("note_id", "string"), Column("text", "string")))
 
 
-@given(content=st.text('a"\né', max_size=40).map(str.encode), size=st.integers(1, 9))
+@given(content=st.text('a"\r\né', max_size=40).map(str.encode), size=st.integers(1, 9))
 @example(content=b"ab", size=2)  # the file ends with its block
 @example(content=b"", size=1)
+@example(content=b"a\r\nb", size=2)
+@example(content=b"a\r", size=2)
 def test_the_stream_ends_with_a_line_break_and_knows_its_quotes(content: bytes, size: int) -> None:
     stream = raw_csv._Watched(io.BufferedReader(io.BytesIO(content), 4))  # type: ignore[type-var]
     blocks = list(iter(lambda: stream.read(size), b""))
     whole = content if content.endswith(b"\n") or not content else content + b"\n"
     assert b"".join(blocks) == whole
-    assert all(len(block) >= size for block in blocks[: len(content) // size])
+    assert all(len(block) <= size or block == blocks[-1] for block in blocks)
+    assert size == 1 or not any(a[-1:] + b[:1] == b"\r\n" for a, b in itertools.pairwise(blocks))
     assert stream.quotes == content.count(b'"')
     assert stream.read(size) == b"", "the end stays the end"
 
 
-CELL = st.text('ab",\né€😀', max_size=12)
+CELL = st.text('ab",\r\né€😀', max_size=12)
 ROWS = st.lists(st.tuples(CELL, CELL), min_size=1, max_size=12)
 
 
@@ -57,6 +61,15 @@ def test_every_cell_is_read_as_it_was_written(
     read = [tuple(cell.decode() for cell in row.values()) for batch in batches for row in batch.to_pylist()]
     assert read == rows
     assert malformed == []
+
+
+@pytest.mark.parametrize("shift", range(-2, 3))
+def test_a_line_end_that_a_block_would_part_stays_whole(shift: int, tmp_path: Path) -> None:
+    head = b'note_id,text\r\na,"'
+    text = b"x" * (raw_csv.BLOCK - len(head) + shift) + b"\r\nsecond line"
+    (tmp_path / "notes.csv").write_bytes(head + text + b'"\r\nb,c\r\n')
+    rows = [row for batch in raw_csv.read_batches(tmp_path / "notes.csv", TABLE, print) for row in batch.to_pylist()]
+    assert rows == [{"note_id": b"a", "text": text}, {"note_id": b"b", "text": b"c"}]
 
 
 @pytest.mark.parametrize("keep", [0.1, 0.5, 0.99], ids=str)

@@ -128,7 +128,7 @@ class Solver:
                     while waiting and len(running) <= threads:
                         running.append(pool.submit(fit, waiting.popleft()))
                     block = running.popleft().result()
-                    unfinished += int((block.gap > self.tol).sum())
+                    unfinished += int((~(block.gap <= self.tol)).sum())  # also where it is no number
                     bar.update(len(block.labels))
                     yield block
             finally:  # an error or an interrupt, here or in the caller: threads end with the sweep they are in
@@ -177,7 +177,7 @@ class Solver:
         judge(lanes, *csr, truth, costs, logits, table, gap, loss)
         relative = np.divide(gap, loss + square / 2, out=np.zeros(width), where=learnt)
         intercept = np.where(learnt, table[-1], np.where(counts[1] > 0, CERTAIN, -CERTAIN))
-        coef = np.ascontiguousarray(table[problem.place, :used].T)
+        coef = np.ascontiguousarray(np.where(learnt, table[problem.place], 0)[:, :used].T)
         return Block(labels, coef, intercept[:used], relative[:used], sweeps[:used])
 
 
@@ -212,18 +212,16 @@ class _Problem:
         indices = X.indices if overwrite and X.indices.dtype == np.int32 else np.empty(X.nnz, np.int32)
         for part in parts:
             indices[part] = place[X.indices[part]]
-        indptr, values, norms = (
-            X.indptr.astype(np.int64),
-            np.ascontiguousarray(X.data),
-            np.empty(X.shape[0], np.float32),
-        )
+        indptr, values = X.indptr.astype(np.int64), np.ascontiguousarray(X.data)
+        norms = np.empty(X.shape[0], np.float32)
         measure(indptr, values, norms)
         return cls(indptr, indices, values, norms, place)
 
 
 def zero_one(Y: Any) -> sp.csr_matrix:
-    """Y (N, L) as int8 CSR without stored zeros. Raises ValueError when it holds anything but 0 and 1."""
-    Y = sp.csr_matrix(Y)
+    """Y (N, L) as int8 CSR of its own, each one once and no zeros. Raises ValueError when it holds anything else."""
+    Y = sp.csr_matrix(Y, copy=True)
+    Y.sum_duplicates()
     if not np.isin(Y.data, (0, 1)).all():
         raise ValueError("Y: a label matrix holds 0 and 1 alone")
     truth = sp.csr_matrix((Y.data.astype(np.int8), Y.indices, Y.indptr), Y.shape)

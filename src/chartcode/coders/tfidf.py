@@ -26,10 +26,10 @@ from scipy.special import expit
 from chartcode.artifacts import Artifact, Writer
 from chartcode.coders.base import Coder, FloatArray, LabelledNotes, Span
 from chartcode.coders.terms import TfidfTerms
-from chartcode.errors import DataError
+from chartcode.errors import ArtifactError, DataError, ParamsError
 from chartcode.logs import log
 from chartcode.parallel import in_order
-from chartcode.params import Positive, Section
+from chartcode.params import Positive, Section, parse
 from chartcode.tables.cleaning import to_source
 
 MOST_SPANS = 50  # evidence spans a note and code
@@ -75,7 +75,11 @@ class TfidfCoder(Coder[TfidfParams]):
     reads: ClassVar[tuple[str, ...]] = ("text",)
 
     def __init__(self, artifact: Artifact) -> None:
-        params = TfidfParams.model_validate(artifact.json("coder.json")["params"])
+        described = artifact.json("coder.json")["params"]
+        try:
+            params = parse(TfidfParams, described, artifact.path("coder.json"))
+        except ParamsError as error:
+            raise ArtifactError(f"{error} (fitted by another version?); fit the coder anew") from None
         terms = artifact.table("terms.parquet")
         self.terms = TfidfTerms.restore(
             terms["term"].to_pylist(), terms["idf"].to_numpy(), params.ngram_range, params.sublinear_tf
@@ -100,7 +104,8 @@ class TfidfCoder(Coder[TfidfParams]):
         writer.parquet("weights.parquet", rows, WEIGHTS, dictionary=False, row_group=BLOCK, encoding=PACKED)
         fitted = writer.table("weights.parquet", ["gap", "sweeps"])
         worst, most = (pc.max(fitted[name]).as_py() for name in ("gap", "sweeps"))
-        log("tfidf").info("fitted", codes=fitted.num_rows, terms=len(terms.terms_), largest_gap=worst, most_sweeps=most)
+        level = log("tfidf").info if worst <= solver.tol else log("tfidf").warning  # C may be too large to get there
+        level("fitted", codes=fitted.num_rows, terms=len(terms.terms_), largest_gap=worst, most_sweeps=most)
 
     @classmethod
     def load(cls, artifact: Artifact) -> Self:
@@ -137,8 +142,10 @@ class TfidfCoder(Coder[TfidfParams]):
         """The n-grams with the largest positive contribution to `code`, as spans of the source note."""
         if code not in self.codes:
             raise DataError("code: not in this coder's label space")
-        group, place = divmod(self.codes.index(code), BLOCK)
+        group, place = 0, self.codes.index(code)
         with self._artifact.parquet("weights.parquet") as file:
+            while place >= (size := file.metadata.row_group(group).num_rows):
+                group, place = group + 1, place - size
             rows = file.read_row_group(group, ["features", "weights"]).slice(place, 1).to_batches()[0]
         weights = _dense(rows, len(self.terms.terms_))[:, 0]
         return [list(spans) for batch in notes for spans in self._batch_evidence(batch, weights)]

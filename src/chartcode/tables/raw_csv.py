@@ -122,13 +122,18 @@ class _Watched:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._last, self.quotes, self.closed = file, b"\n", 0, False
+        self._held = b""
         self._found = np.empty(0, bool)  # used again for each block: fresh memory would cost more than the counting
 
     def read(self, size: int) -> bytes:
-        """`size` bytes, fewer only at the end: a line break that is added belongs to the block before it."""
-        data = self._file.read(size)
-        self._last = data[-1:] or self._last
-        if len(data) < size and self._last != b"\n":
+        """`size` bytes, fewer at the end, to which a line break is added, and where CR and LF would be parted: pyarrow
+        drops an LF that opens a block behind a CR, be it in a cell.
+        """
+        data = self._held + self._file.read(size - len(self._held))
+        self._held, self._last = b"", data[-1:] or self._last
+        if len(data) == size > 1 and self._last == b"\r":
+            data, self._held = data[:-1], b"\r"
+        elif len(data) < size and self._last != b"\n":
             self._last = b"\n"
             data += b"\n"
         if len(self._found) < len(data):
