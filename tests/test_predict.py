@@ -29,7 +29,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("predict")
     fitted(folder / "model", notes(200, 1))
     with writing(folder / "thresholds", "test") as writer:
-        own = {"I10": 0.4, "E119": 0.6}  # N189 is no label of that evaluation
+        own = {"I10": 0.4, "E119": 0.6, "N189": 0.3}
         writer.json("thresholds.json", {"ships": "per_label", "global": 0.3, "none": 0.5, "per_label": own})
     texts = sources()
     raw = pa.table({"note_id": [f"note-{n}" for n in range(COUNT)], "note_type": ["DS"] * COUNT, "text": texts})
@@ -85,7 +85,7 @@ def test_a_code_is_called_from_its_threshold_on(place: Path, tmp_path: Path) -> 
     out = tmp_path / "codes.parquet"
     assert run(place, "notes.csv", out, "--thresholds", str(place / "thresholds")) == 0
     rows = table(out).to_pylist()
-    threshold = {"I10": 0.4, "E119": 0.6, "N189": 0.3}  # the last has none of its own
+    threshold = {"I10": 0.4, "E119": 0.6, "N189": 0.3}
     assert {row["called"] for row in rows} == {True, False}
     assert all(row["called"] == (row["score"] >= np.float32(threshold[row["code"]])) for row in rows)
 
@@ -93,6 +93,7 @@ def test_a_code_is_called_from_its_threshold_on(place: Path, tmp_path: Path) -> 
 BROKEN = {
     "a row too long": (b"note_id,text\na,b\nc,d,e\n", "a row has a wrong number of cells"),
     "no text": (b"note_id,text\na,b\nc,\n", "text: empty; mend the file"),
+    "the same note twice": (b"note_id,text\na,b\nc,d\na,e\n", "note_id: stands twice"),
     "a NUL": (b"note_id,text\na,b\nc,d\0e\n", "text: holds a NUL"),
     "not UTF-8": (b"note_id,text\na,b\nc,\xff\n", "text: not UTF-8"),
     "no such column": (b"id,text\na,b\n", "note_id: column is missing"),
@@ -144,6 +145,13 @@ def test_what_else_is_refused(place: Path, tmp_path: Path, capsys: pytest.Captur
         writer.json("coder.json", {"coder": "oracle"})
     refused("coder: not one of tfidf", "notes.csv", tmp_path / "codes.csv", "--model", str(tmp_path / "other"))
     assert not (tmp_path / "codes.csv").exists()
+
+
+def test_parquet_may_hold_numbers_and_dictionaries(place: Path, tmp_path: Path) -> None:
+    texts = pa.array(sources()[:3]).dictionary_encode()
+    pq.write_table(pa.table({"note_id": pa.array([7, 8, 9]), "text": texts}), tmp_path / "numbers.parquet")
+    assert run(place, str(tmp_path / "numbers.parquet"), tmp_path / "codes.parquet") == 0
+    assert table(tmp_path / "codes.parquet")["note_id"].to_pylist()[::3] == ["7", "8", "9"]
 
 
 def test_a_file_without_notes_gives_a_file_without_rows(place: Path, tmp_path: Path) -> None:

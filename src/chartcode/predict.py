@@ -83,7 +83,7 @@ def load_coder(artifact: Artifact) -> Coder[Any]:
 def _thresholds(evaluation: Artifact, coder: Coder[Any]) -> FloatArray:
     """The threshold of each code (L,), of the kind that `evaluate.threshold` chose."""
     known = evaluation.json("thresholds.json")
-    if not set(known["per_label"]) <= set(coder.codes):
+    if set(known["per_label"]) != set(coder.codes):
         raise ArtifactError(f"{evaluation.folder}: thresholds of other codes than the model has; take those of its run")
     own = known["per_label"] if known["ships"] == "per_label" else {}
     rest = known["none" if known["ships"] == "none" else "global"]
@@ -106,10 +106,14 @@ def _rows(ids: pa.Array, scores: FloatArray, coder: Coder[Any], top: int | None,
 
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
     """note_id and cleaned text, a few hundred notes at a time."""
+    seen: set[str] = set()
     for cells in _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path):
         checked = check(cells, NOTES)
         for reason in checked.reasons[checked.reasons != ""][:1]:
             raise DataError(f"{path}: {reason}; mend the file or leave such rows out")
+        ids = checked.rows.column("note_id").to_pylist()
+        if len(seen) + len(ids) > len(seen := seen.union(ids)):
+            raise DataError(f"{path}: note_id: stands twice in some row; name every note once")
         if cells.num_rows:
             text = clean_batch(checked.rows.column("text")).field("text")
             yield pa.record_batch([checked.rows.column("note_id"), text], names=["note_id", "text"])
@@ -121,11 +125,18 @@ def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
     try:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(512, columns=cells.names):
-                yield batch.cast(cells)
+                yield pa.record_batch([_as_bytes(batch.column(name)) for name in cells.names], schema=cells)
     except FileNotFoundError:
         raise DataError(f"{path}: file is missing") from None
-    except (pa.ArrowException, ValueError, OSError):
-        raise DataError(f"{path}: not Parquet with the columns note_id and text, of strings") from None
+    except (pa.ArrowException, KeyError, ValueError, OSError):
+        raise DataError(f"{path}: not Parquet with the columns note_id and text") from None
+
+
+def _as_bytes(column: pa.Array) -> pa.Array:
+    """Cells as they would stand in a CSV file: numbers as digits, bytes as they are, UTF-8 or not."""
+    kind = column.type
+    plain = column if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else column.cast(pa.string())
+    return plain.cast(pa.binary())
 
 
 def _csv(path: Path) -> Iterator[pa.RecordBatch]:
