@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from typing import Any
 
 from benchmarks.baseline_report import END, PARTS, SIDES, report, write
 from benchmarks.scale import NOTES_A_PATIENT, Cost, measured, part, rows_of, set_patients, stage
+from chartcode.parallel import cores
 from tests.checkouts import ENVIRONMENT, commit, copy_tree, run
 
 SIZES = (10_000, 20_000, 40_000)
@@ -171,7 +171,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     hospitals += [(FULL, given.raw)] if given.full or given.raw else []
     of_dvc = max([p for p, _ in hospitals if p * NOTES_A_PATIENT < 1.1 * SMALL] or [hospitals[0][0]])
     machine = {
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "versions": {name: version(name) for name in ("scikit-learn", "pandas", "numpy", "numba", "pyarrow", "dvc")},
     }
     figures: dict[str, Any] = {"machine": machine, "jobs": given.jobs, "sizes": [], "dvc": None}

@@ -111,8 +111,9 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
         checked = check(cells, NOTES)
         for reason in checked.reasons[checked.reasons != ""][:1]:
             raise DataError(f"{path}: {reason}; mend the file or leave such rows out")
-        ids = checked.rows.column("note_id").to_pylist()
-        if len(seen) + len(ids) > len(seen := seen.union(ids)):
+        before = len(seen)
+        seen.update(checked.rows.column("note_id").to_pylist())
+        if len(seen) < before + cells.num_rows:
             raise DataError(f"{path}: note_id: stands twice in some row; name every note once")
         if cells.num_rows:
             text = clean_batch(checked.rows.column("text")).field("text")

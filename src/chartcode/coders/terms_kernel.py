@@ -208,26 +208,45 @@ def relabel(words: Array, ranks: Array) -> None:
 
 
 @kernel()
+def _room_for_keys(bounds: Array, form: Form) -> Any:
+    """A place for the keys of the longest of these notes."""
+    longest = 0
+    for note in range(bounds.size - 1):
+        longest = max(longest, bounds[note + 1] - bounds[note])
+    return np.empty(longest * (form[1] - 1), np.int64)
+
+
+@kernel()
+def _ngrams(words: Array, start: int, stop: int, form: Form, keys: Array) -> int:
+    """The keys of a note's n-grams of two words or more, into `keys`; how many."""
+    low, high, bits = form
+    found = 0
+    for place in range(start, stop):
+        if words[place] < 0:
+            continue
+        shift = bits * (high - 1)
+        key = np.int64(words[place] + 1) << shift
+        for size in range(2, high + 1):
+            if place + size > stop or words[place + size - 1] < 0:
+                break
+            shift -= bits
+            key |= np.int64(words[place + size - 1] + 1) << shift
+            if size >= low:
+                keys[np.uint64(found)] = key
+                found += 1
+    return found
+
+
+@kernel()
 def sketch_ngrams(notes: Notes, form: Form, cells: Array) -> None:
     """How often n-grams of two words or more occur, at most."""
     words, bounds = notes
-    low, high, bits = form
+    keys = _room_for_keys(bounds, form)
     cell_shift = _shift_to(cells.size)
     for note in range(bounds.size - 1):
-        stop = bounds[note + 1]
-        for place in range(bounds[note], stop):
-            if words[place] < 0:
-                continue
-            shift = bits * (high - 1)
-            key = np.int64(words[place] + 1) << shift
-            for size in range(2, high + 1):
-                if place + size > stop or words[place + size - 1] < 0:
-                    break
-                shift -= bits
-                key |= np.int64(words[place + size - 1] + 1) << shift
-                if size >= low:
-                    cell = np.int64((np.uint64(key) * GOLDEN) >> cell_shift)
-                    cells[cell] += np.uint8(cells[cell] < FULL)
+        for key in keys[: _ngrams(words, bounds[note], bounds[note + 1], form, keys)]:
+            cell = np.int64((np.uint64(key) * GOLDEN) >> cell_shift)
+            cells[cell] += np.uint8(cells[cell] < FULL)
 
 
 @kernel()
@@ -237,39 +256,28 @@ def count_ngrams(notes: Notes, form: Form, first: int, cells: Array, least: int,
     Rows of `table`: key, count, notes, last note. `fill`: n-grams, notes.
     """
     words, bounds = notes
-    low, high, bits = form
+    keys = _room_for_keys(bounds, form)
     cell_shift = _shift_to(cells.size)
     mask = table.shape[0] - 1
     for note in range(first, bounds.size - 1):
-        stop = bounds[note + 1]
-        if 3 * table.shape[0] < 4 * (fill[0] + (stop - bounds[note]) * (high - 1)):
+        start, stop = bounds[note], bounds[note + 1]
+        if 3 * table.shape[0] < 4 * (fill[0] + (stop - start) * (form[1] - 1)):
             return note
         fill[1] += 1
-        for place in range(bounds[note], stop):
-            if words[place] < 0:
-                continue
-            shift = bits * (high - 1)
-            key = np.int64(words[place] + 1) << shift
-            for size in range(2, high + 1):
-                if place + size > stop or words[place + size - 1] < 0:
-                    break
-                shift -= bits
-                key |= np.int64(words[place + size - 1] + 1) << shift
-                if size >= low:
-                    spread = np.uint64(key) * GOLDEN
-                    cell = np.int64(spread >> cell_shift)
-                    if cells[cell] >= least:
-                        slot = np.int64(spread ^ (spread >> _HALF)) & mask
-                        while table[slot, 0] != key:
-                            if table[slot, 0] == 0:
-                                table[slot, 0] = key
-                                fill[0] += 1
-                                break
-                            slot = (slot + 1) & mask
-                        row = table[np.uint64(slot)]
-                        row[1] += 1
-                        row[2] += row[3] != fill[1]
-                        row[3] = fill[1]
+        for key in keys[: _ngrams(words, start, stop, form, keys)]:
+            spread = np.uint64(key) * GOLDEN
+            if cells[np.int64(spread >> cell_shift)] >= least:
+                slot = np.int64(spread ^ (spread >> _HALF)) & mask
+                while table[slot, 0] != key:
+                    if table[slot, 0] == 0:
+                        table[slot, 0] = key
+                        fill[0] += 1
+                        break
+                    slot = (slot + 1) & mask
+                row = table[np.uint64(slot)]
+                row[1] += 1
+                row[2] += row[3] != fill[1]
+                row[3] = fill[1]
     return bounds.size - 1
 
 
@@ -300,7 +308,7 @@ def weigh(
     Counts stand in an array of all features with a bit for each feature met: reading the bits back sorts the columns.
     """
     words, bounds = notes
-    low, high, bits = form
+    keys = _room_for_keys(bounds, form)
     column_of_word, table = index
     indices, data, ends = rows
     counts = np.zeros(idf.size, np.int32)
@@ -308,32 +316,22 @@ def weigh(
     mask = table.shape[0] - 1
     at = 0
     for note in range(bounds.size - 1):
-        stop = bounds[note + 1]
-        for place in range(bounds[note], stop):
-            if words[place] < 0:
-                continue
-            column = np.int64(column_of_word[words[place]])
+        start, stop = bounds[note], bounds[note + 1]
+        for place in range(start, stop):
+            column = np.int64(column_of_word[words[place]]) if words[place] >= 0 else -1
             if column >= 0:
                 counts[column] += 1
                 met[column >> 6] |= _ONE << np.uint64(column & 63)
-            shift = bits * (high - 1)
-            key = np.int64(words[place] + 1) << shift
-            for size in range(2, high + 1):
-                if place + size > stop or words[place + size - 1] < 0:
+        for key in keys[: _ngrams(words, start, stop, form, keys)]:
+            spread = np.uint64(key) * GOLDEN
+            slot = np.int64(spread ^ (spread >> _HALF)) & mask
+            while table[slot, 0] != 0:
+                if table[slot, 0] == key:
+                    column = table[slot, 1]
+                    counts[column] += 1
+                    met[column >> 6] |= _ONE << np.uint64(column & 63)
                     break
-                shift -= bits
-                key |= np.int64(words[place + size - 1] + 1) << shift
-                if size < low:
-                    continue
-                spread = np.uint64(key) * GOLDEN
-                slot = np.int64(spread ^ (spread >> _HALF)) & mask
-                while table[slot, 0] != 0:
-                    if table[slot, 0] == key:
-                        column = table[slot, 1]
-                        counts[column] += 1
-                        met[column >> 6] |= _ONE << np.uint64(column & 63)
-                        break
-                    slot = (slot + 1) & mask
+                slot = (slot + 1) & mask
         begin, square = at, 0.0
         for block in range(met.size):
             rest = met[block]

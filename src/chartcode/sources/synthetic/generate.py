@@ -7,7 +7,6 @@ stays flat and the bytes depend on nothing but the params: not on the number of 
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from tqdm import tqdm
 
 from chartcode.artifacts import Writer
 from chartcode.logs import log
+from chartcode.parallel import cores
 from chartcode.sources.synthetic import icd9, labels
 from chartcode.sources.synthetic.codes import catalogue
 from chartcode.sources.synthetic.hospital import TABLES, Blueprint, Hospital, Rows, length_table, to_csv
@@ -101,7 +101,6 @@ def generate(params: SyntheticParams, writer: Writer, workers: int | None = None
     """Write every file of the source folder through `writer`. `workers` (default: one a CPU) never changes a byte."""
     plan = blueprint(params)
     counts = dict.fromkeys(TABLES, 0)
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ExitStack() as stack:
         files = {name: stack.enter_context(writer.path(RAW_TABLES[name].path).open("wb")) for name in TABLES}
         for name, file in files.items():
@@ -111,7 +110,7 @@ def generate(params: SyntheticParams, writer: Writer, workers: int | None = None
         )
 
         def evidence() -> Iterator[pa.RecordBatch]:
-            for chunk in chunks(plan, workers or available):
+            for chunk in chunks(plan, workers or cores()):
                 for name in TABLES:
                     files[name].write(chunk.members[name])
                     counts[name] += chunk.rows[name]
