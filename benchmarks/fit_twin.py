@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.difficulty import Judged, measure, say
+from benchmarks.difficulty import TRAIN, Judged, measure, say
 from chartcode import params
 from chartcode.coders.tfidf import TfidfParams
 from chartcode.logs import configure
@@ -39,7 +39,9 @@ PATH = Path(resources.__file__).parent / rates_file.FILE
 STEP = 0.8  # of an error corrected in a round
 READABLE = 0.8  # share of false mentions that context gives away
 GAP = 0.15  # F1 that reading the context adds
-CUES = (0.10, 0.30)  # chance of a cue without the code, and with it where the code is found best
+MOST_FALSE = 0.5  # share of notes without the code that name the condition
+CUES = (0.04, 0.54)  # chance of a cue without the code, and with it where the code is found best
+SPARE = 0.25  # added to the latter where mentions cannot do more
 SILENT = ("Z23",)  # no note says why it was coded
 PLACES = ("Y929", "Y92239", "Y92230")  # nearly so: complications are all there is to go by
 MASKED = ("Z87891", "F17210")  # told in the Social History, which MIMIC-IV masks
@@ -80,16 +82,19 @@ def closed_form(aims: Aims) -> Fitted:
     least = linear / (2 - linear) + 1e-3
     mention = oracle * READABLE / (2 - oracle * READABLE - 2 * (1 - READABLE) * oracle / linear)
     mention = np.clip(np.where((mention <= 0) | (mention > 0.97), 0.97, mention), least, 0.97)
-    false = np.clip(SHARE / (1 - SHARE) * (2 * mention / linear - mention - 1), 2e-4, 0.6)
+    false = np.clip(SHARE / (1 - SHARE) * (2 * mention / linear - mention - 1), 2e-4, MOST_FALSE)
     said = ~_among(SILENT)
-    clarity = np.clip((rates_file.published() - 0.1) / 0.6, 0, 1)
+    # Cues tell more of conditions that are found well. Where the aim nears what mentions can do, cues and words of the
+    # condition's own must help; where it nears nothing, cues must not.
+    clarity = np.clip((rates_file.published() - 0.1) / 0.77, 0, 1) ** 2
+    wanting, giving = np.clip((linear - 0.85) / 0.12, 0, 1), np.clip((linear - 0.03) / 0.25, 0, 1)
     return Fitted(
         mention=mention * said,
         stray=(1 - READABLE) * false * said,
         unaffirmed=READABLE * false * said,
-        cue_coded=(CUES[0] + (CUES[1] - CUES[0]) * clarity) * said,
+        cue_coded=(CUES[0] + (CUES[1] - CUES[0]) * clarity * giving + SPARE * wanting) * said,
         cue_uncoded=CUES[0] * said,
-        shared=rates_file.SHARED * said,
+        shared=rates_file.SHARED * (1 - wanting) * said,
     )
 
 
@@ -120,11 +125,13 @@ def write(path: Path, aims: Aims, comments: list[str]) -> None:
     path.write_text(text.getvalue(), encoding="utf-8")
 
 
-def fit(settings: SyntheticParams, coder: TfidfParams, aims: Aims, rounds: int, path: Path) -> float:
+def fit(
+    settings: SyntheticParams, coder: TfidfParams, aims: Aims, rounds: int, path: Path, train: float = TRAIN
+) -> float:
     """Rounds of measuring and correcting; writes the best to `path` and returns its error."""
     wanted, best = targets(), np.inf
     for number in range(1, rounds + 1):
-        linear, oracle = measure(settings, coder, closed_form(aims), tol=1e-2)
+        linear, oracle = measure(settings, coder, closed_form(aims), 1e-2, train)
         off, off_oracle = linear.both - wanted.linear, oracle.both - wanted.oracle
         error = float(np.abs(off).mean() + np.abs(off_oracle).mean() / 2)
         told = (
@@ -136,16 +143,16 @@ def fit(settings: SyntheticParams, coder: TfidfParams, aims: Aims, rounds: int, 
         say(f"round {number} of {rounds}: {told}; farthest off: {worst}")
         if error < best:
             best = error
-            write(path, aims, _comments(settings, number, told))
+            write(path, aims, _comments(settings, train, number, told))
         aims = corrected(aims, linear, oracle)
     return best
 
 
-def _comments(settings: SyntheticParams, number: int, told: str) -> list[str]:
+def _comments(settings: SyntheticParams, train: float, number: int, told: str) -> list[str]:
     return [
         "Written by `python -m benchmarks.fit_twin`; rates.py says what the columns mean. aim_linear and aim_oracle",
         "are the state of the fit, from which --resume goes on.",
-        f"{settings.patients} patients, seed {settings.seed}, round {number}, on the seed it was fitted on:",
+        f"{settings.patients} patients, {train:.0%} to learn from, seed {settings.seed}, round {number}; on that seed:",
         told,
     ]
 
@@ -156,6 +163,9 @@ def main() -> int:
     parser.add_argument("--patients", type=int, default=65_665)
     parser.add_argument("--seed", type=int, default=5, help="of the hospital that is fitted on")
     parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument(
+        "--train", type=float, default=TRAIN, help="share of patients to learn from (default: %(default)s)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the rates that stand")
     parser.add_argument("--out", type=Path, default=PATH, help="default: the generator's own rates.csv")
     given = parser.parse_args()
@@ -164,7 +174,8 @@ def main() -> int:
     factors = {name: 1.0 for name in settings if name in FACTORS}
     changes = {"patients": given.patients, "seed": given.seed, "icd9_share": 0.0} | factors
     aims = read_aims() if given.resume else targets()
-    fit(params.parse(SyntheticParams, settings | changes), params.load(TfidfParams), aims, given.rounds, given.out)
+    hospital, coder = params.parse(SyntheticParams, settings | changes), params.load(TfidfParams)
+    fit(hospital, coder, aims, given.rounds, given.out, given.train)
     return 0
 
 

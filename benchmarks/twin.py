@@ -7,8 +7,8 @@ Generates into a temporary folder (10,700 patients give 20,000 ICD-10 notes, abo
 statistic | published | here | tolerance | within? together with the generator's speed and peak memory.
 
 `--difficulty` prints what the linear coder of params.yaml reaches instead (difficulty.py), beside its published scores
-on MIMIC-IV, code by code. They hold at full size, where the rates are fitted: with fewer notes to learn from it finds
-less.
+on MIMIC-IV, code by code. They hold at the size that the rates were fitted at (rates.csv names it): with fewer notes to
+learn from it finds less.
 
 Tolerances: 5% for token quantiles. A share, a mean or a lift may differ by 3.3 standard errors (one false alarm in a
 thousand), taken over patients because a patient's admissions are alike, plus half a unit of the last published digit.

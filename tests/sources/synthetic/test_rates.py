@@ -109,8 +109,9 @@ def test_rates_move_no_code_and_no_patient_but_what_notes_say() -> None:
         hospital = Hospital(blueprint(settings(1, **changes)))
         for number in range(4):
             hospital.patient(number, rows)
-    for table in ("diagnoses_icd", "patients"):
-        assert one.tables[table] == other.tables[table]
+    assert one.tables["diagnoses_icd"] == other.tables["diagnoses_icd"]
+    people = [[row[:5] for row in rows.tables["patients"]] for rows in (one, other)]  # deaths at home are drawn later
+    assert people[0] == people[1]
     assert one.tables["discharge"] != other.tables["discharge"]
 
 
