@@ -17,7 +17,7 @@ from chartcode.sources.synthetic.codes import TOP, WARDS
 from chartcode.sources.synthetic.labels import Admission, History, LabelModel
 from chartcode.sources.synthetic.labs import Laboratory
 from chartcode.sources.synthetic.lexicon import Concept, concept
-from chartcode.sources.synthetic.mentions import Planner
+from chartcode.sources.synthetic.mentions import Mark, Planner
 from chartcode.sources.synthetic.notes import Carried, Note, Stay, Written
 from chartcode.sources.synthetic.params import SyntheticParams
 from chartcode.sources.synthetic.rates import Rates
@@ -42,10 +42,11 @@ class Blueprint:
 
 @dataclass
 class Rows:
-    """Rows of the tables, by table name, and the evidence."""
+    """Rows of the tables, by table name, the evidence, and every mention of each note."""
 
     tables: dict[str, list[Sequence[Any]]] = field(default_factory=lambda: {name: [] for name in TABLES})
     evidence: list[tuple[str, str, int, int, int, str]] = field(default_factory=list)
+    mentions: list[list[tuple[Mark, int, int]]] = field(default_factory=list)  # of each row of discharge
 
 
 def length_table(points: int = 4001) -> NDArray[np.float64]:
@@ -68,6 +69,7 @@ class Hospital:
 
     def __init__(self, blueprint: Blueprint) -> None:
         self._blueprint = blueprint
+        self.codes = blueprint.codes
         self._concepts: dict[int, Concept] = {}
         self._common = [self._concept(position) for position in range(TOP)]
         self._zipf = vocabulary.zipf_cdf()
@@ -113,7 +115,7 @@ class Hospital:
                 uniform,
             )
             discharged = visit.discharged
-            before = self._admission(person, visit, admission, sequence, before, rng, uniform, rows)
+            before = self._admission(person, visit, admission, sequence, before, uniform, rows)
             sequence += 1 + int(uniform() * 3)
         dod = discharged.date() if death is not None and discharged else None
         if dod is None and discharged is not None and uniform() < 0.17:
@@ -142,13 +144,15 @@ class Hospital:
 
     def _admission(
         self, person: patients.Patient, visit: patients.Visit, admission: Admission, sequence: int,
-        before: Carried | None,
-        rng: np.random.Generator, uniform: patients.Uniform, rows: Rows,
+        before: Carried | None, uniform: patients.Uniform, rows: Rows,
     ) -> Carried:  # fmt: skip
         tables = rows.tables
         done = procedures.of_ward(WARDS[admission.ward], uniform)
         codes = self._codes(admission, visit.icd_version)
-        written = self._note(person, visit, admission, done, before, rng, uniform)
+        coded = frozenset(admission.diagnoses)
+        if visit.icd_version == 9:  # a stock code does not say what the diagnosis was
+            coded = frozenset(place for place in coded if icd9.is_mapped(self._blueprint.codes[place]))
+        written = self._note(person, visit, admission, coded, done, before)
         subject, hadm = person.subject_id, visit.hadm_id
         note_id = f"{subject}-DS-{sequence}"
         chart = datetime(visit.discharged.year, visit.discharged.month, visit.discharged.day)
@@ -172,11 +176,14 @@ class Hospital:
             code = procedure.pcs if visit.icd_version == 10 else procedure.icd9
             tables["procedures_icd"].append((subject, hadm, place, day, code, visit.icd_version))
         self._pharmacy(subject, visit, written.drugs, uniform, tables["prescriptions"])
-        stated = [(position, kind, start, end) for position, kind, start, end in written.evidence if position in codes]
+        stated = [
+            (mark, start, end) for mark, start, end in written.mentions if mark.affirmed and mark.position in coded
+        ]
         rows.evidence.extend(
-            (note_id, codes[position], mention, start, end, kind)
-            for mention, (position, kind, start, end) in enumerate(stated)
+            (note_id, codes[mark.position], mention, start, end, mark.kind)
+            for mention, (mark, start, end) in enumerate(stated)
         )
+        rows.mentions.append(written.mentions)
         return written.carried
 
     def _codes(self, admission: Admission, version: int) -> dict[int, str]:
@@ -187,18 +194,19 @@ class Hospital:
         return {position: icd9.to_icd9(codes[position]) for position in admission.diagnoses}
 
     def _note(
-        self, person: patients.Patient, visit: patients.Visit, admission: Admission, done: list[procedures.Procedure],
-        before: Carried | None, rng: np.random.Generator, uniform: patients.Uniform,
+        self, person: patients.Patient, visit: patients.Visit, admission: Admission, coded: frozenset[int],
+        done: list[procedures.Procedure], before: Carried | None,
     ) -> Written:  # fmt: skip
+        """The note of a stay, from a random stream of its own: what one note says moves no other note."""
         blueprint, params = self._blueprint, self._blueprint.params
         codes = blueprint.codes
-        coded = frozenset(admission.diagnoses)
-        if visit.icd_version == 9:  # a stock code does not say what the diagnosis was
-            coded = frozenset(position for position in coded if icd9.is_mapped(codes[position]))
+        rng = np.random.default_rng([blueprint.seed, visit.hadm_id])
         words = [
             vocabulary.word(rank)
             for rank in np.searchsorted(self._zipf, rng.random(int(rng.poisson(params.rare_words)))).tolist()
         ]
+        length = self._length(admission.size, rng)
+        uniform = uniforms(rng).__next__
         voice = phrases.Voice(uniform, person.sex, words, 0.3)
         planner = Planner(params, blueprint.rates, self._common, blueprint.model.chronic, voice)
         plan = planner.make(
@@ -209,12 +217,10 @@ class Hospital:
         stay = Stay(
             person.sex, self._ward(admission.ward, uniform), visit.died,
             visit.discharge_location in ("HOME", "HOME HEALTH CARE", ""),
-            tuple(procedure.name for procedure in done), self._length(admission.size, rng),
+            tuple(procedure.name for procedure in done), length,
         )  # fmt: skip
         copied = before if before is not None and uniform() < params.copied_forward else None
-        return Note(stay, plan, planner, voice, laboratory).write(
-            coded, copied, params.misspelling / 8, params.ambiguous
-        )
+        return Note(stay, plan, planner, voice, laboratory).write(copied, params.misspelling / 8, params.ambiguous)
 
     def _ward(self, ward: int, uniform: patients.Uniform) -> str:
         names = _WARD_NAMES.get(WARDS[ward])

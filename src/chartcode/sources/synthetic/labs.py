@@ -110,11 +110,11 @@ class Laboratory:
             strongest = max(((abs(size), size, code) for code, size in causes if code in coded), default=None)
             if strongest:
                 # How far the condition shows differs from patient to patient; in some it does not.
-                self._shift[analyte] = (strongest[1] * 1.7 * uniform(), strongest[2])
+                self._shift[analyte] = (strongest[1] * uniform(), strongest[2])
         self._panels = ["cbc", "chem"] + [
             name
             for name, (chance, why) in _RARE_PANELS.items()
-            if uniform() < (0.75 if coded.intersection(why) else chance)
+            if uniform() < (max(0.4, chance) if coded.intersection(why) else chance)
         ]
 
         self._hgb = 12.0

@@ -29,6 +29,7 @@ _QUALIFIERS = re.compile(
     r",? (?:with|without|due to|following|as the cause of|in diseases|of other|and other) .*|,.*| \(.*"
 )
 _CAUSE = "as the cause of"
+_PLACE = "Y92"
 _ACRONYM = re.compile(r"^(?:[A-Z][A-Z0-9-]+\b|[A-Z][a-z]+'s\b)")
 
 
@@ -79,6 +80,8 @@ def concept(code: str, long_title: str) -> Concept:
     drugs, implied = written.get("drug", ()), written.get("implied", ())
     titles = titles_of(long_title)
     synonyms = written.get("synonym", ()) or titles[1:]
+    if code.startswith(_PLACE) and written:  # nobody writes down that the place was unspecified
+        titles = ()
     return Concept(
         titles=titles[:1],
         synonyms=synonyms,

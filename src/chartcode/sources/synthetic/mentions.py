@@ -1,13 +1,15 @@
 """What a note will say about each condition: affirmed, stray, negated, of the family, ruled out, past.
 
-A plan holds the words of every mention, fenced as evidence where they affirm a condition that is coded. Noise of the
-pen happens here: misspellings, shared and ambiguous forms, words that de-identification masked by mistake.
+A plan holds the words of every mention, fenced, and whether it is affirmed: affirmed mentions of a coded condition
+become evidence. Noise of the pen happens here: misspellings, shared and ambiguous forms, words that de-identification
+masked by mistake.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,14 @@ AMBIGUOUS = (
 )  # fmt: skip
 
 
+class Mark(NamedTuple):
+    """What a fence encloses."""
+
+    position: int  # in the catalogue
+    kind: str
+    affirmed: bool
+
+
 @dataclass
 class Plan:
     """Everything a note has to say. Strings may be fenced; `chronic` marks conditions that go to the history."""
@@ -47,7 +57,7 @@ class Plan:
     historical: list[str] = field(default_factory=list)
     drugs: list[str] = field(default_factory=list)
     implied: list[str] = field(default_factory=list)
-    table: list[tuple[int, str]] = field(default_factory=list)  # mention number -> (catalogue position, kind)
+    table: list[Mark] = field(default_factory=list)  # by mention number
 
 
 class Planner:
@@ -62,14 +72,15 @@ class Planner:
         voice: Voice,
     ) -> None:
         self._params, self._rates, self._concepts, self._chronic, self._voice = params, rates, concepts, chronic, voice
+        self._widest = max(len(concept.cues) for concept in concepts)
         self.plan = Plan()
 
-    def mark(self, position: int, kind: str, text: str) -> str:
+    def mark(self, position: int, kind: str, text: str, affirmed: bool = True) -> str:
         """`text` fenced as a mention of the code at `position`."""
         table = self.plan.table
         if len(table) >= MAX_FENCES:
             return text
-        table.append((position, kind))
+        table.append(Mark(position, kind, affirmed))
         return fence(len(table) - 1, text)
 
     def make(
@@ -78,46 +89,46 @@ class Planner:
         """Plan a note whose codes are `coded`; `rare` are the diagnoses outside the common K, with their concepts.
 
         `principal` is the position of the reason for the stay; if stated, it is likely to head the discharge diagnoses.
+        What is said of which condition is drawn first and alike whatever the rates, so that hospitals of one seed and
+        different rates differ in as few mentions as they can.
         """
         rates, common = self._rates, len(self._concepts)
         present = np.zeros(common, dtype=bool)
         present[[position for position in coded if position < common]] = True
-        draws = rng.random((common, 5))
+        draws, of_cues = rng.random((common, 5)), rng.random((common, self._widest))
         affirmed = draws[:, 0] < np.where(present, rates.mention, rates.stray)
-        repeats = rng.poisson(self._params.repeats, common)
+        mean = np.array([self._params.repeats / 2, self._params.repeats])
+        repeats = np.minimum(rng.poisson(mean, (common, 2)), 4)[np.arange(common), present.astype(int)]
         for position in np.flatnonzero(affirmed).tolist():
-            self._affirm(position, self._concepts[position], bool(present[position]), int(min(repeats[position], 4)))
+            self._affirm(position, self._concepts[position], int(repeats[position]))
         for position, concept in rare:
             if self._voice.uniform() < _RARE_STATED:
-                self._affirm(position, concept, position in coded, int(self._voice.uniform() < 0.3))
+                self._affirm(position, concept, int(self._voice.uniform() < 0.3))
                 if position == principal and self._voice.uniform() < 0.6:
-                    self.plan.principal.append(self._mention(position, concept, position in coded))
+                    self.plan.principal.append(self._mention(position, concept))
         plan = self.plan
         for column, chance, into in (
             (1, rates.negated, plan.negated), (2, rates.family, plan.family),
             (3, rates.ruled_out, plan.ruled_out), (4, rates.historical, plan.historical),
         ):  # fmt: skip
             for position in np.flatnonzero(draws[:, column] < chance).tolist():
-                into.append(self._form(self._concepts[position])[1])
-        self._cues(present, rng)
+                kind, text = self._form(position, self._concepts[position])
+                into.append(self.mark(position, kind, text, affirmed=False))
+        self._cues(of_cues < np.where(present, rates.cue_coded, rates.cue_uncoded)[:, None])
         return plan
 
-    def _cues(self, present: NDArray[np.bool_], rng: np.random.Generator) -> None:
+    def _cues(self, shown: NDArray[np.bool_]) -> None:
         """Drugs and implying phrases, each on its own: common with the condition, rare without it."""
-        widest = max(len(concept.cues) for concept in self._concepts)
-        chance = np.where(present, self._rates.cue_coded, self._rates.cue_uncoded)
-        for position, which in np.argwhere(rng.random((len(present), widest)) < chance[:, None]).tolist():
+        for position, which in np.argwhere(shown).tolist():
             cues = self._concepts[position].cues
             if which < len(cues):
                 kind, form = cues[which]
-                text = form[:1].upper() + form[1:] if kind == "drug" else form
-                if present[position]:
-                    text = self.mark(position, kind, text)
+                text = self.mark(position, kind, form[:1].upper() + form[1:] if kind == "drug" else form)
                 (self.plan.drugs if kind == "drug" else self.plan.implied).append(text)
 
-    def _affirm(self, position: int, concept: Concept, coded: bool, repeats: int) -> None:
+    def _affirm(self, position: int, concept: Concept, repeats: int) -> None:
         for again in range(1 + repeats):
-            text = self._mention(position, concept, coded)
+            text = self._mention(position, concept)
             if again:
                 self.plan.repeated.append(text)
             elif self._chronic[position]:
@@ -125,15 +136,16 @@ class Planner:
             else:
                 self.plan.acute.append(text)
 
-    def _mention(self, position: int, concept: Concept, coded: bool) -> str:
-        kind, text = self._form(concept)
+    def _mention(self, position: int, concept: Concept) -> str:
+        kind, text = self._form(position, concept)
         text, whole = self._pen(text)
-        return self.mark(position, kind, text) if coded and whole else text
+        return self.mark(position, kind, text) if whole else text
 
-    def _form(self, concept: Concept) -> tuple[str, str]:
+    def _form(self, position: int, concept: Concept) -> tuple[str, str]:
         """(kind, words) of one way to name the condition."""
-        voice = self._voice
-        if concept.shared and voice.uniform() < self._params.shared_form:
+        voice, rates = self._voice, self._rates
+        shared = rates.shared[position] if position < len(self._concepts) else rates.shared_rare
+        if concept.shared and voice.uniform() < shared:
             form = voice.pick(concept.shared)
             return kind_of_shared(form), form
         draw = voice.uniform()

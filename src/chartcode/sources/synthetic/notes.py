@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import gcd
 
-from chartcode.sources.synthetic import phrases
+from chartcode.sources.synthetic import contexts, phrases
 from chartcode.sources.synthetic.labs import Laboratory
-from chartcode.sources.synthetic.layout import capital, refence, unfence, wrap
-from chartcode.sources.synthetic.mentions import AMBIGUOUS, MASK, Plan, Planner, misspell
+from chartcode.sources.synthetic.layout import MAX_FENCES, capital, refence, unfence, wrap
+from chartcode.sources.synthetic.mentions import AMBIGUOUS, MASK, Mark, Plan, Planner, misspell
 from chartcode.sources.synthetic.prescriptions import instruction
 
 BREAK = "\n \n"
@@ -41,28 +41,13 @@ _HISTORY_OF = ("a history of", "PMH of", "h/o", "past medical history significan
 _MENTAL = ("Clear and coherent", "Clear and coherent", "Confused - sometimes")
 _CONSCIOUS = ("Alert and interactive", "Alert and interactive", "Lethargic but arousable")
 _ACTIVE = ("Ambulatory - Independent", "Ambulatory - requires assistance or aid (walker or cane)", "Bedbound")
-_RELATIVES = ("Mother", "Father", "Sister", "Brother", "Maternal grandmother", "Paternal uncle", "Son", "Aunt")
 _PLANS = (
     "was stable during admission and home regimen was continued", "managed conservatively with close monitoring",
     "discussed with outpatient provider who agreed with plan", "improved over the course of the hospitalization",
     "no changes were made to medications", "will be followed up after discharge", "continued home medications",
     "was treated as above with good effect", "likely multifactorial, trended daily", "remained at baseline",
 )  # fmt: skip
-_REFUTED = (
-    "Initially there was concern for {x} but this was ruled out.", "Workup for {x} was negative.",
-    "Low suspicion for {x} given exam.",
-    "There was no evidence of {x} on imaging.", "{x} was considered but felt to be unlikely.",
-    "Ruled out for {x} with serial testing.",
-)  # fmt: skip
 _ASIDES = ("Of note, {x}.", "Per chart, {x}.", "As before, {x}.", "In addition, {x}.", "Overnight, {x}.")
-_DENIED = ("Denies {x}.", "No history of {x}.", "Patient denies any {x}.", "Negative for {x}.", "Without {x}.")
-_PAST = (
-    "h/o {x}, resolved",
-    "remote {x} in ___",
-    "{x} in childhood",
-    "prior {x} s/p treatment ___",
-    "{x} (resolved ___)",
-)
 
 
 @dataclass
@@ -71,7 +56,7 @@ class Carried:
 
     history: list[str] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
-    table: list[tuple[int, str]] = field(default_factory=list)
+    table: list[Mark] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -88,10 +73,10 @@ class Stay:
 
 @dataclass(frozen=True)
 class Written:
-    """A finished note: text, evidence as (catalogue position, kind, start, end), what it carries on, drugs it names."""
+    """A finished note: text, every mention with its start and end in it, what it carries on, drugs it names."""
 
     text: str
-    evidence: list[tuple[int, str, int, int]]
+    mentions: list[tuple[Mark, int, int]]
     carried: Carried
     drugs: list[str]
 
@@ -109,10 +94,10 @@ class Note:
         self._width = voice.number(60, 65)
         self._bank = phrases.bank()
 
-    def write(self, coded: frozenset[int], before: Carried | None, typo: float, ambiguous: float) -> Written:
+    def write(self, before: Carried | None, typo: float, ambiguous: float) -> Written:
         """Compose the note. `before` is copied forward where given."""
         voice, plan, stay = self._voice, self._plan, self._stay
-        history, blocks = self._copied(before, coded)
+        history, blocks = self._copied(before)
         lead, lines, problems, diagnoses = self._place(history)
         drugs = [*plan.drugs]
         while len(drugs) < 3 + int(voice.uniform() * 5) + stay.tokens // 400:
@@ -122,19 +107,15 @@ class Note:
         asides = [phrase for phrase in AMBIGUOUS if voice.uniform() < ambiguous]
 
         hpi = [self._opening(lead)]
-        denied = [voice.pick(_DENIED).replace("{x}", text) for text in plan.negated]
+        denied = [contexts.denied(text, voice) for text in plan.negated]
         implied = [
             capital(f"{text}.") if voice.uniform() < 0.6 else voice.pick(_ASIDES).replace("{x}", text)
             for text in plan.implied
         ]
         hpi += implied[0::3]
-        course = (
-            [voice.pick(_REFUTED).replace("{x}", text) for text in plan.ruled_out]
-            + implied[1::3]
-            + [f"{a}." for a in asides]
-        )
+        course = [contexts.refuted(text, voice) for text in plan.ruled_out] + implied[1::3] + [f"{a}." for a in asides]
         findings = implied[2::3]
-        family = [f"{voice.pick(_RELATIVES)} with {text}." for text in plan.family]
+        family = [contexts.of_family(text, voice) for text in plan.family]
         family.append(
             voice.pick(
                 (
@@ -194,21 +175,19 @@ class Note:
         )
         body += f"{BREAK}Followup Instructions:\n{MASK}\n"
         text, spans = unfence(body)
-        evidence = [(*plan.table[number], start, end) for number, start, end in spans]
+        mentions = [(plan.table[number], start, end) for number, start, end in spans]
         carried = Carried(lines, problems, plan.table)
-        return Written(text, evidence, carried, [unfence(drug)[0] for drug in drugs])
+        return Written(text, mentions, carried, [unfence(drug)[0] for drug in drugs])
 
     def _shuffled(self, items: list[str]) -> list[str]:
         return [item for _, item in sorted([(self._voice.uniform(), item) for item in items])]
 
-    def _copied(self, before: Carried | None, coded: frozenset[int]) -> tuple[list[str], list[str]]:
+    def _copied(self, before: Carried | None) -> tuple[list[str], list[str]]:
         if before is None:
             return [], []
-        renumber: dict[int, int] = {}
-        for number, (position, kind) in enumerate(before.table):
-            if position in coded:
-                self._plan.table.append((position, kind))
-                renumber[number] = len(self._plan.table) - 1
+        first, most = len(self._plan.table), MAX_FENCES - len(self._plan.table)
+        self._plan.table += before.table[:most]
+        renumber = {number: first + number for number in range(min(len(before.table), most))}
         return [refence(line, renumber) for line in before.history], [
             refence(block, renumber) for block in before.blocks
         ]
@@ -232,7 +211,7 @@ class Note:
             place = voice.uniform()
             target = lines if place < 0.2 else lead if place < 0.4 else problems if place < 0.7 else diagnoses
             target.append(text)
-        lines += [voice.pick(_PAST).replace("{x}", text) for text in plan.historical]
+        lines += [contexts.past(text, voice) for text in plan.historical]
         lines += [voice.say(voice.pick_sentence(self._bank["pmh"])) for _ in range(voice.number(0, 3))]
         lines, problems = _unlike(lines), _unlike(problems)
         bullet = voice.pick(("- ", "", "# ", "* "))

@@ -10,29 +10,30 @@ from chartcode.params import Fraction, Section, Seed
 
 MAX_PATIENTS = 150_000  # identifiers of eight digits leave room for so many
 Rate = Annotated[float, Field(ge=0, le=10)]
+Factor = Annotated[float, Field(ge=0, le=20)]
 
 
 class SyntheticParams(Section):
-    """Size, seed and the rate of every kind of noise. A rate is a share (0 to 1) unless its comment says otherwise.
+    """Size, seed and the rate of every kind of noise.
 
-    The rates `unmentioned`, `uncoded`, `negated`, `family`, `ruled_out` and `historical` are averages over the fifty
-    commonest conditions; single conditions lie above or below, as their published difficulty asks (rates.py).
+    `unmentioned` to `shared_form` are factors of the rates that were fitted for each common condition (rates.py): 1 is
+    the calibrated hospital. All other rates are shares (0 to 1) unless their comment says otherwise.
     """
 
     section: ClassVar[str] = "synthetic"
     patients: Annotated[int, Field(ge=1, le=MAX_PATIENTS)]
     seed: Seed
     icd9_share: Annotated[float, Field(ge=0, le=0.9)]
-    unmentioned: Fraction
-    uncoded: Fraction
-    negated: Fraction
-    family: Fraction
-    ruled_out: Fraction
-    historical: Fraction
+    unmentioned: Factor
+    uncoded: Factor
+    negated: Factor
+    family: Factor
+    ruled_out: Factor
+    historical: Factor
     repeats: Rate
-    implied_coded: Fraction
-    implied_uncoded: Fraction
-    shared_form: Fraction
+    implied_coded: Factor
+    implied_uncoded: Factor
+    shared_form: Factor
     ambiguous: Fraction
     copied_forward: Fraction
     misspelling: Fraction

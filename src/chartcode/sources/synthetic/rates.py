@@ -1,85 +1,95 @@
-"""How clearly each common condition shows in the notes: the rates of affirmed, stray and negated mentions.
+"""How clearly each of the fifty common conditions shows in the notes.
 
-rates.csv holds the F1 that a linear model reached for each code on MIMIC-IV (published). A closed form turns it into a
-first guess: a condition whose only sign is stated in a share t of its notes and falsely in a share f of the others
-scores F = 2t / (1 + t + f (1 - p) / p). Where context tells a share R of the false mentions (negation, family,
-    ruled out),
-a reader who understands it reaches a higher F. Averages are then set to the params, so the params say what a reader of
-params.yaml expects them to say, and the file says which conditions lie above and below.
+rates.csv is written by `python -m benchmarks.fit_twin`, which tunes it until a linear model finds each condition as
+well as the published one does on MIMIC-IV, and an oracle that knows which mentions are affirmed finds it better. Its
+columns, one row a condition:
+
+    published_f1  what the linear model reached on MIMIC-IV; nothing is generated from it
+    mention       share of notes with the code that affirm the condition in words
+    stray         share of notes without the code that affirm it all the same: nobody can tell these from coded ones
+    unaffirmed    share of notes, coded or not, that name it and take it back: whoever reads the context can tell
+    cue_coded     chance of each of its drugs and implying phrases, in notes with the code
+    cue_uncoded   the same in notes without the code
+    shared        share of its mentions that use words it shares with a sibling (CKD, diabetes), where there are any
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chartcode.sources.synthetic import resources
-from chartcode.sources.synthetic.codes import PUBLISHED_PERCENT
 from chartcode.sources.synthetic.params import SyntheticParams
 
 Array = NDArray[np.float64]
 
-_READABLE = 0.8  # share of false mentions that context gives away
-_GAP = 0.15  # F1 that reading the context adds
-UNRECOVERABLE = ("Z23", "Y929", "Y92239", "Y92230")
-MASKED = ("Z87891", "F17210")  # told in the Social History, which MIMIC-IV masks
+FILE = "rates.csv"
+# How a mention that is not affirmed takes the condition back; shares of `unaffirmed`.
+CONTEXTS = {"negated": 0.36, "family": 0.18, "ruled_out": 0.28, "historical": 0.18}
+SHARED = 0.2  # share of mentions in shared words, conditions outside the common ones
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The columns of rates.csv, (K,) each; K = 50 in catalogue order."""
+
+    mention: Array
+    stray: Array
+    unaffirmed: Array
+    cue_coded: Array
+    cue_uncoded: Array
+    shared: Array
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Rates per common condition, (K,) each; K = 50 in catalogue order."""
+    """The same under the params of one hospital, `unaffirmed` by context."""
 
-    mention: Array  # coded: stated at all
-    stray: Array  # not coded: affirmed nevertheless
-    negated: Array  # any note
+    mention: Array
+    stray: Array
+    negated: Array
     family: Array
     ruled_out: Array
     historical: Array
-    cue_coded: Array  # coded: each drug and each implying phrase
+    cue_coded: Array
     cue_uncoded: Array
+    shared: Array
+    shared_rare: float
 
 
 @lru_cache(maxsize=1)
-def _closed_form() -> tuple[Array, Array, Array]:
-    """Mention rate t, false rate f and clarity q of each condition."""
-    rows = resources.rows("rates.csv")
-    linear = np.array([float(row["published_f1"]) for row in rows])
-    prevalence = np.array(PUBLISHED_PERCENT) / 100
-    gap = np.where([row["icd_code"] in UNRECOVERABLE for row in rows], 0.03, _GAP)
-    gap = np.where([row["icd_code"] in MASKED for row in rows], 0.05, gap)
-    reader = np.minimum(linear + gap, linear + 0.75 * (1 - linear))
-    stated = reader * _READABLE / (2 - reader * _READABLE - 2 * (1 - _READABLE) * reader / linear)
-    stated = np.where((stated <= 0) | (stated > 0.97), 0.97, stated)
-    stated = np.clip(stated, linear / (2 - linear) + 1e-3, 0.97)
-    false = prevalence / (1 - prevalence) * (2 * stated / linear - stated - 1)
-    return stated, np.clip(false, 2e-4, 0.6), np.clip((linear - 0.1) / 0.6, 0.0, 1.0)
+def fitted() -> Fitted:
+    """What rates.csv holds."""
+    rows = resources.rows(FILE)
+    return Fitted(*(np.array([float(row[column.name]) for row in rows]) for column in fields(Fitted)))
 
 
-def _scaled(shape: Array, mean: float, top: float) -> Array:
-    """`shape` rescaled to `mean`, clipped at `top`."""
-    return np.asarray(np.clip(shape * (mean / shape.mean()), 0.0, top))
+@lru_cache(maxsize=1)
+def published() -> Array:
+    """F1 of the linear model on MIMIC-IV, (K,)."""
+    return np.array([float(row["published_f1"]) for row in resources.rows(FILE)])
 
 
-def rates(params: SyntheticParams) -> Rates:
-    """The rates of each condition under `params`."""
-    stated, false, clarity = _closed_form()
-    hidden = np.array([code in UNRECOVERABLE for code in _codes()])
-    cue_coded = params.implied_uncoded + (params.implied_coded - params.implied_uncoded) * clarity
+def rates(params: SyntheticParams, found: Fitted | None = None) -> Rates:
+    """The fitted rates (default: those of rates.csv) times the factors of `params`; never above one."""
+    found = found or fitted()
+
+    def share(values: Array, factor: float) -> Array:
+        return np.asarray(np.clip(values * factor, 0.0, 1.0))
+
+    stated = found.mention > 0  # a condition never stated stays so
     return Rates(
-        mention=1 - np.where(hidden, 1.0, _scaled(1 - stated, params.unmentioned, 0.95)),
-        stray=np.where(hidden, 0.0, _scaled(false, params.uncoded, 0.5)),
-        negated=np.where(hidden, 0.0, _scaled(false, params.negated, 0.5)),
-        family=np.where(hidden, 0.0, _scaled(false, params.family, 0.5)),
-        ruled_out=np.where(hidden, 0.0, _scaled(false, params.ruled_out, 0.5)),
-        historical=np.where(hidden, 0.0, _scaled(false, params.historical, 0.5)),
-        cue_coded=np.where(hidden, params.implied_coded, cue_coded),
-        cue_uncoded=np.full(len(stated), params.implied_uncoded),
+        mention=np.where(stated, 1 - share(1 - found.mention, params.unmentioned), 0.0),
+        stray=share(found.stray, params.uncoded),
+        negated=share(found.unaffirmed, params.negated * CONTEXTS["negated"]),
+        family=share(found.unaffirmed, params.family * CONTEXTS["family"]),
+        ruled_out=share(found.unaffirmed, params.ruled_out * CONTEXTS["ruled_out"]),
+        historical=share(found.unaffirmed, params.historical * CONTEXTS["historical"]),
+        cue_coded=share(found.cue_coded, params.implied_coded),
+        cue_uncoded=share(found.cue_uncoded, params.implied_uncoded),
+        shared=share(found.shared, params.shared_form),
+        shared_rare=min(SHARED * params.shared_form, 1.0),
     )
-
-
-@lru_cache(maxsize=1)
-def _codes() -> tuple[str, ...]:
-    return tuple(row["icd_code"] for row in resources.rows("rates.csv"))

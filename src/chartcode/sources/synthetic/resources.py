@@ -15,5 +15,6 @@ def text(name: str) -> str:
 
 
 def rows(name: str) -> list[dict[str, str]]:
-    """A CSV file of this package, one dict a row."""
-    return list(csv.DictReader(io.StringIO(text(name), newline="")))
+    """A CSV file of this package, one dict a row; lines that begin with `#` are comments."""
+    lines = [line for line in io.StringIO(text(name), newline="") if not line.startswith("#")]
+    return list(csv.DictReader(lines))

@@ -1,0 +1,142 @@
+"""The rates of mentions: fitted per condition, multiplied by params, and drawn so that little else moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks import fit_twin
+from chartcode.sources.synthetic import contexts, phrases, resources
+from chartcode.sources.synthetic.codes import PUBLISHED_PERCENT, TOP, catalogue
+from chartcode.sources.synthetic.generate import blueprint
+from chartcode.sources.synthetic.hospital import Hospital, Rows, uniforms
+from chartcode.sources.synthetic.lexicon import concept
+from chartcode.sources.synthetic.mentions import Mark, Planner
+from chartcode.sources.synthetic.rates import CONTEXTS, fitted, published, rates
+from tests.sources.synthetic.settings import settings
+
+FACTORS = ("uncoded", "negated", "family", "ruled_out", "historical", "implied_uncoded", "implied_coded")
+
+
+def test_rates_csv_has_a_row_a_common_code_in_catalogue_order() -> None:
+    assert tuple(fit_twin.codes()) == catalogue().codes[:TOP]
+    found = fitted()
+    for name, column in vars(found).items():
+        assert column.shape == (TOP,), name
+        assert ((column >= 0) & (column <= 1)).all(), name
+    assert sum(CONTEXTS.values()) == pytest.approx(1)
+    assert np.median(published()) == pytest.approx(0.589, abs=0.03)
+
+
+def test_rates_csv_is_as_the_fit_wrote_it() -> None:
+    again = fit_twin.closed_form(fit_twin.read_aims())
+    for name, column in vars(fitted()).items():
+        assert np.allclose(column, getattr(again, name), atol=1e-3), name
+
+
+def test_what_the_fit_writes_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    aims = fit_twin.targets()
+    fit_twin.write(tmp_path / "rates.csv", aims, ["a comment", "another, with a comma"])
+    monkeypatch.setattr(resources, "text", lambda name: (tmp_path / name).read_text(encoding="utf-8"))
+    assert np.allclose(fit_twin.read_aims(), aims, atol=1e-5)
+    assert (tmp_path / "rates.csv").read_text().startswith("# a comment\n# another, with a comma\nicd_code,")
+
+
+def test_the_closed_form_gives_the_f1_it_was_asked_for() -> None:
+    """Of a detector that has nothing but mentions, and of one that sees through those that are not affirmed."""
+    aims = fit_twin.targets()
+    found, share = fit_twin.closed_form(aims), np.array(PUBLISHED_PERCENT) / 100
+    false = (found.stray + found.unaffirmed) * (1 - share) / share
+    linear = 2 * found.mention / (1 + found.mention + false)
+    oracle = 2 * found.mention / (1 + found.mention + found.stray * (1 - share) / share)
+    inside = (found.mention > 0) & (found.mention < 0.969) & (found.stray + found.unaffirmed < 0.6)
+    assert inside.sum() > 35
+    assert np.allclose(linear[inside], aims.linear[inside], atol=0.01)
+    free = inside & (found.mention > aims.linear / (2 - aims.linear) + 0.002)
+    assert np.allclose(oracle[free], aims.oracle[free], atol=0.01)
+
+
+@given(st.lists(st.floats(-0.3, 1.3), min_size=TOP, max_size=TOP), st.floats(-0.2, 0.5))
+def test_any_aims_give_rates(linear: list[float], gap: float) -> None:
+    found = fit_twin.closed_form(fit_twin.Aims(np.array(linear), np.array(linear) + gap))
+    for column in vars(found).values():
+        assert ((column >= 0) & (column <= 1)).all()
+
+
+def test_params_multiply_the_fitted_rates() -> None:
+    found, plain = fitted(), rates(settings(1))
+    assert np.allclose(plain.mention, found.mention)
+    assert np.allclose(plain.negated + plain.family + plain.ruled_out + plain.historical, found.unaffirmed)
+    none = rates(settings(1, **dict.fromkeys(FACTORS, 0.0), unmentioned=0.0, shared_form=0.0))
+    said = found.mention > 0
+    assert (none.mention == said).all()
+    for name in ("stray", "negated", "family", "ruled_out", "historical", "cue_coded", "cue_uncoded", "shared"):
+        assert not getattr(none, name).any(), name
+    assert np.allclose(rates(settings(1, negated=2.0)).negated, np.minimum(2 * plain.negated, 1))
+    assert rates(settings(1, uncoded=20.0)).stray.max() <= 1
+
+
+def _planned(**changes: float) -> list[set[Mark]]:
+    """Conditions of 30 planned notes of nobody and somebody, whatever the words."""
+    known, params = catalogue(), settings(1, over_mask=0.0, **changes)
+    concepts = [concept(*pair) for pair in zip(known.codes[:TOP], known.titles[:TOP], strict=True)]
+    found = []
+    for number in range(30):
+        rng = np.random.default_rng([3, number])
+        voice = phrases.Voice(uniforms(np.random.default_rng(4)).__next__, 0, [], 0.3)
+        planner = Planner(params, rates(params), concepts, known.chronic, voice)
+        plan = planner.make(frozenset(range(number % 7, TOP, 7)), [], 0, rng)
+        found.append(
+            {Mark(m.position, m.kind if m.kind in ("drug", "implied") else "", m.affirmed) for m in plan.table}
+        )
+    return found
+
+
+@pytest.mark.parametrize("factor", FACTORS)
+def test_a_higher_rate_adds_mentions_and_takes_none_away(factor: str) -> None:
+    few, many = _planned(), _planned(**{factor: 3.0})
+    assert all(one <= other for one, other in zip(few, many, strict=True))
+    assert sum(map(len, many)) > sum(map(len, few))
+
+
+def test_rates_move_no_code_and_no_patient_but_what_notes_say() -> None:
+    one, other = Rows(), Rows()
+    for rows, changes in ((one, {}), (other, {"uncoded": 4.0})):
+        hospital = Hospital(blueprint(settings(1, **changes)))
+        for number in range(4):
+            hospital.patient(number, rows)
+    assert one.tables["diagnoses_icd"] == other.tables["diagnoses_icd"]
+    people = [[row[:5] for row in rows.tables["patients"]] for rows in (one, other)]  # deaths at home are drawn later
+    assert people[0] == people[1]
+    assert one.tables["discharge"] != other.tables["discharge"]
+
+
+def test_only_affirmed_mentions_of_coded_conditions_are_evidence() -> None:
+    hospital, rows = Hospital(blueprint(settings(1, negated=8.0, uncoded=8.0))), Rows()
+    for number in range(12):
+        hospital.patient(number, rows)
+    notes = {row[0]: row for row in rows.tables["discharge"]}
+    spans: dict[str, dict[tuple[int, int], Mark]] = {}
+    for row, mentions in zip(rows.tables["discharge"], rows.mentions, strict=True):
+        spans[row[0]] = {(start, end): mark for mark, start, end in mentions}
+        assert all(row[-1][start:end].strip() for _, start, end in mentions)
+    marks = [mark for found in spans.values() for mark in found.values()]
+    assert {mark.affirmed for mark in marks} == {True, False}
+    for note, code, _, start, end, kind in rows.evidence:
+        assert notes[note]
+        assert spans[note][start, end].affirmed
+        assert spans[note][start, end].kind == kind
+        assert code
+    assert 0 < len(rows.evidence) < sum(mark.affirmed for mark in marks)
+
+
+@pytest.mark.parametrize("say", [contexts.denied, contexts.of_family, contexts.refuted, contexts.past])
+def test_contexts_say_the_condition_once_and_leave_no_slot(say: object) -> None:
+    voice = phrases.Voice(uniforms(np.random.default_rng(1)).__next__, 0, [], 0.3)
+    said = {say("gout", voice) for _ in range(300)}  # type: ignore[operator]
+    assert all(sentence.lower().count("gout") == 1 and "{" not in sentence for sentence in said)
+    assert len(said) > 40  # other words stand around it each time
