@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from chartcode.sources.synthetic import icd9, patients, phrases, prescriptions, procedures, vocabulary
 from chartcode.sources.synthetic.codes import TOP, WARDS
-from chartcode.sources.synthetic.labels import Admission, History, LabelModel
+from chartcode.sources.synthetic.labels import Admission, History, LabelModel, stratum_of
 from chartcode.sources.synthetic.labs import Laboratory
 from chartcode.sources.synthetic.lexicon import Concept, concept
 from chartcode.sources.synthetic.mentions import Mark, Planner
@@ -23,6 +24,7 @@ from chartcode.sources.synthetic.params import SyntheticParams
 from chartcode.sources.synthetic.rates import Rates
 
 _WARD_NAMES = {"CARDIOTHORACIC": ("CARDIOTHORACIC", "MEDICINE"), "OMED": ("MEDICINE", "SURGERY")}
+_CHRONIC = 0.5  # share of chronic diagnoses among those named without a code
 _SIZE_WEIGHT = 0.45  # correlation of a note's length with the number of its codes
 TABLES = ("admissions", "diagnoses_icd", "discharge", "patients", "prescriptions", "procedures_icd")
 
@@ -210,7 +212,11 @@ class Hospital:
         voice = phrases.Voice(uniform, person.sex, words, 0.3)
         planner = Planner(params, blueprint.rates, self._common, blueprint.model.chronic, voice)
         plan = planner.make(
-            coded, [(p, self._concept(p)) for p in admission.diagnoses if p >= TOP], admission.diagnoses[0], rng
+            coded,
+            [(p, self._concept(p)) for p in admission.diagnoses if p >= TOP],
+            self._besides(stratum_of(person.sex, admission.age), admission, rng),
+            admission.diagnoses[0],
+            rng,
         )
         index = {codes[position]: position for position in coded}
         laboratory = Laboratory(uniform, frozenset(index), lambda code, text: planner.mark(index[code], "lab", text))
@@ -221,6 +227,23 @@ class Hospital:
         )  # fmt: skip
         copied = before if before is not None and uniform() < params.copied_forward else None
         return Note(stay, plan, planner, voice, laboratory).write(copied, params.misspelling / 8, params.ambiguous)
+
+    def _besides(
+        self, stratum: int, admission: Admission, rng: np.random.Generator
+    ) -> list[tuple[int, Concept, bool]]:
+        """Rare diagnoses of such stays that the note names though nobody coded them; True where it affirms them."""
+        model, params = self._blueprint.model, self._blueprint.params
+        taken, named = set(admission.diagnoses), []
+        affirmed, refuted = rng.poisson((params.rare_uncoded, params.rare_unaffirmed)).tolist()
+        for course, place in rng.random((4 * (affirmed + refuted), 2)).tolist():  # many codes are no reason for a stay
+            if len(named) == affirmed + refuted:
+                break
+            codes, cumulative = model.tail[stratum, admission.ward, int(course < _CHRONIC)]
+            position = int(codes[min(bisect_right(cumulative, place), len(codes) - 1)]) if len(codes) else 0
+            if position >= TOP and position not in taken and model.reason[position]:
+                taken.add(position)
+                named.append((position, self._concept(position), len(named) < affirmed))
+        return named
 
     def _ward(self, ward: int, uniform: patients.Uniform) -> str:
         names = _WARD_NAMES.get(WARDS[ward])

@@ -18,10 +18,10 @@ from chartcode.sources.synthetic.layout import MAX_FENCES, fence
 from chartcode.sources.synthetic.lexicon import Concept, kind_of_shared
 from chartcode.sources.synthetic.params import SyntheticParams
 from chartcode.sources.synthetic.phrases import Voice
-from chartcode.sources.synthetic.rates import Rates
+from chartcode.sources.synthetic.rates import CONTEXTS, Rates
 
 MASK = "___"
-_RARE_STATED = 0.78  # share of rare coded diagnoses that the note states
+_GOLDEN = 0.6180339887498949
 
 # Abbreviations with another meaning than the diagnosis: (phrase, condition it does not mean).
 AMBIGUOUS = (
@@ -84,10 +84,16 @@ class Planner:
         return fence(len(table) - 1, text)
 
     def make(
-        self, coded: frozenset[int], rare: Sequence[tuple[int, Concept]], principal: int, rng: np.random.Generator
+        self,
+        coded: frozenset[int],
+        rare: Sequence[tuple[int, Concept]],
+        besides: Sequence[tuple[int, Concept, bool]],
+        principal: int,
+        rng: np.random.Generator,
     ) -> Plan:
         """Plan a note whose codes are `coded`; `rare` are the diagnoses outside the common K, with their concepts.
 
+        `besides` are diagnoses that nobody coded and the note names all the same, and whether it affirms them.
         `principal` is the position of the reason for the stay; if stated, it is likely to head the discharge diagnoses.
         What is said of which condition is drawn first and alike whatever the rates, so that hospitals of one seed and
         different rates differ in as few mentions as they can.
@@ -102,18 +108,22 @@ class Planner:
         for position in np.flatnonzero(affirmed).tolist():
             self._affirm(position, self._concepts[position], int(repeats[position]))
         for position, concept in rare:
-            if self._voice.uniform() < _RARE_STATED:
+            if self._voice.uniform() >= unmentioned(position, self._params.rare_unmentioned):
                 self._affirm(position, concept, int(self._voice.uniform() < 0.3))
                 if position == principal and self._voice.uniform() < 0.6:
                     self.plan.principal.append(self._mention(position, concept))
         plan = self.plan
-        for column, chance, into in (
-            (1, rates.negated, plan.negated), (2, rates.family, plan.family),
-            (3, rates.ruled_out, plan.ruled_out), (4, rates.historical, plan.historical),
-        ):  # fmt: skip
-            for position in np.flatnonzero(draws[:, column] < chance).tolist():
-                kind, text = self._form(position, self._concepts[position])
-                into.append(self.mark(position, kind, text, affirmed=False))
+        contexts = {context: getattr(plan, context) for context in CONTEXTS}
+        for column, (context, into) in enumerate(contexts.items(), 1):
+            for position in np.flatnonzero(draws[:, column] < getattr(rates, context)).tolist():
+                into.append(self._taken_back(position, self._concepts[position]))
+        ends = np.cumsum([*CONTEXTS.values()])
+        for position, concept, is_affirmed in besides:
+            if is_affirmed:
+                self._affirm(position, concept, 0)
+            else:
+                into = [*contexts.values()][int(np.searchsorted(ends, self._voice.uniform() * ends[-1]))]
+                into.append(self._taken_back(position, concept))
         self._cues(of_cues < np.where(present, rates.cue_coded, rates.cue_uncoded)[:, None])
         return plan
 
@@ -135,6 +145,11 @@ class Planner:
                 self.plan.chronic.append(text)
             else:
                 self.plan.acute.append(text)
+
+    def _taken_back(self, position: int, concept: Concept) -> str:
+        """A name of the condition that the sentence around it will not affirm."""
+        kind, text = self._form(position, concept)
+        return self.mark(position, kind, text, affirmed=False)
 
     def _mention(self, position: int, concept: Concept) -> str:
         kind, text = self._form(position, concept)
@@ -166,6 +181,11 @@ class Planner:
         if draw < params.over_mask + params.misspelling:
             return misspell(text, voice), True
         return text, True
+
+
+def unmentioned(position: int, mean: float) -> float:
+    """Share of the notes with a rare diagnosis that do not state it: from 0 to 2 x `mean`, another for each diagnosis."""
+    return 2 * mean * (position * _GOLDEN % 1)
 
 
 def misspell(text: str, voice: Voice) -> str:

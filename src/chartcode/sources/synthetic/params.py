@@ -34,6 +34,9 @@ class SyntheticParams(Section):
     implied_coded: Factor
     implied_uncoded: Factor
     shared_form: Factor
+    rare_unmentioned: Annotated[float, Field(ge=0, le=0.5)]
+    rare_uncoded: Rate
+    rare_unaffirmed: Rate
     ambiguous: Fraction
     copied_forward: Fraction
     misspelling: Fraction
