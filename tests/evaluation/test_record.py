@@ -58,7 +58,9 @@ def test_a_diff_stays_readable(hospital: Path, evaluate: Run) -> None:
     )
     evaluate("tfidf")
     metrics = json.loads((hospital / "metrics/tfidf/metrics.json").read_text(encoding="utf-8"))
-    assert len(metrics["tfidf"]["test"]) <= 64
+    values = metrics["tfidf"]["test"]
+    assert len([key for key in values if not key.endswith(("_lo", "_hi"))]) <= 50
+    assert len(values) <= 76  # bounds are a row each in `dvc metrics diff`, and one cell in `chartcode pr`
 
 
 def test_without_rounds_there_are_no_intervals(hospital: Path, evaluate: Run) -> None:

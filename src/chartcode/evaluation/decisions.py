@@ -1,8 +1,8 @@
 """What happens when scores become codes on a bill: right, wrong and missed codes, per label and per note.
 
-A code is called when score >= threshold. F1 = 2 TP / (called + true), 0 when that sum is 0; macro-F1 is the mean over
-labels with at least one true note in the split (not the harmonic mean of macro precision and recall that CAML and
-many after it print).
+A code is called when score >= threshold. F1 = 2 TP / (called + true), 0 when that sum is 0. The literature has two
+macro-F1: `macro_f1`, the mean over labels with at least one true note in the split, and `macro_f1_harmonic`, the
+harmonic mean of macro precision and macro recall over all labels (CAML, Mullenbach et al. 2018; MSMN and PLM-ICD after).
 """
 
 from __future__ import annotations
@@ -49,14 +49,15 @@ class Decisions:
 
 
 def decide(cohort: Cohort, tau: NDArray[np.float32]) -> Decisions:
-    """Call every code whose score reaches `tau` (L,), in float32, and count."""
+    """Call every code whose score reaches `tau` (L,) or (N, L), in float32, and count."""
+    tau = everywhere(tau, cohort)
     called_label = np.zeros(cohort.labels, dtype=np.int64)
     called_note = np.zeros(cohort.n, dtype=np.int64)
     for part in blocks(cohort.n, cohort.labels):
-        called = cohort.scores[part] >= tau
+        called = cohort.scores[part] >= tau[part]
         called_label += np.count_nonzero(called, axis=0)
         called_note[part] = np.count_nonzero(called, axis=1)
-    hit = cohort.true_scores >= tau[cohort.columns]
+    hit = cohort.true_scores >= tau[cohort.rows, cohort.columns]
     return Decisions(
         label_hits=np.bincount(cohort.columns[hit], minlength=cohort.labels),
         label_called=called_label,
@@ -65,6 +66,11 @@ def decide(cohort: Cohort, tau: NDArray[np.float32]) -> Decisions:
         note_called=called_note,
         note_true=cohort.note_positives,
     )
+
+
+def everywhere(tau: NDArray[np.float32], cohort: Cohort) -> NDArray[np.float32]:
+    """The threshold of each cell (N, L): thresholds of labels (L,) are a view, and cost no memory."""
+    return np.broadcast_to(tau, (cohort.n, cohort.labels))
 
 
 def ratio(part: Any, whole: Any) -> NDArray[np.float64]:
@@ -89,6 +95,13 @@ def macro_f1(decisions: Decisions) -> float:
     """Mean F1 over labels with at least one true note; NaN without such a label."""
     values = f1(decisions.label_hits, decisions.label_called, decisions.label_true)
     return float(values[decisions.label_true > 0].mean()) if decisions.true else float("nan")
+
+
+def macro_f1_harmonic(decisions: Decisions) -> float:
+    """Harmonic mean of precision and recall, each averaged over all labels, absent and uncalled ones as 0."""
+    precision = float(ratio(decisions.label_hits, decisions.label_called).mean())
+    recall = float(ratio(decisions.label_hits, decisions.label_true).mean())
+    return float(ratio(2 * precision * recall, precision + recall))
 
 
 def micro_f1_all_codes(decisions: Decisions, gold_codes: int) -> float:

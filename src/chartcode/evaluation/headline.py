@@ -4,9 +4,11 @@ Left out on purpose, because nobody reads them in a diff: macro precision and re
 than example-F1, Hamming loss, log loss, R@k over notes without labels (undefined there; R@k is over labelled notes).
 Per-code numbers stay in the DVC cache (per_code.parquet).
 
-Keys: `_labelled` = over notes with at least one label; `_per_label`, `_at_half` = threshold other than the global one;
-`_all_codes` = gold codes outside the label space count as missed; `_predict_all` = the F1 of calling every label on
-every note, `_lift` = what the coder adds to it; `_lo`, `_hi` = 95% patient bootstrap.
+Keys: `macro_f1` and `macro_f1_harmonic` are the two macro-F1 of the literature (decisions.py); `_labelled` = over notes
+with at least one label; `_per_label`, `_at_half` = threshold other than the global one; `_all_codes` = gold codes outside
+the label space count as missed; `_predict_all` = the F1 of calling every label on every note, `_lift` = what the coder
+adds to it; `_lo`, `_hi` = 95% patient bootstrap, of evaluate.bootstrap_rounds rounds; for the areas and `ece` of
+`auc_rounds`, which are 100 beyond 1,000 labels.
 
 F1 on val is at thresholds chosen on the same notes and so a little high; compare coders on test, or by MAP.
 """
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chartcode.evaluation import calibration, decisions, discrimination, intervals
+from chartcode.evaluation.areas import area_rounds, calibration_rounds
 from chartcode.evaluation.cohort import Cohort
 from chartcode.evaluation.ranking import NoteRanking, rank_notes
 from chartcode.evaluation.thresholds import ChosenThresholds
@@ -26,6 +29,8 @@ from chartcode.params import EvaluateParams
 from chartcode.privacy import Guarded
 
 Numbers = dict[str, Guarded]
+MANY_LABELS = 1000
+FEW_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,9 @@ def headline(
             "ece_macro": Guarded(float(labels.ece.mean()), whole + few),
         }
     if params.bootstrap_rounds:
-        for key, rounds in _rounds(cohort, chosen, ranking, params).items():
+        found, few_rounds = _rounds(cohort, chosen, ranking, cells, params)
+        numbers["auc_rounds"] = Guarded(few_rounds)
+        for key, rounds in found.items():
             low, high = intervals.interval(rounds, numbers[key].value)
             counts = numbers[key].counts
             numbers |= {f"{key}_lo": Guarded(low, counts), f"{key}_hi": Guarded(high, counts)}
@@ -176,6 +183,7 @@ def _decisions(cohort: Cohort, chosen: ChosenThresholds) -> Numbers:
         "exact_match": Guarded(exact / cohort.n, (exact, cohort.n - exact)),
         "example_f1": Guarded(decisions.example_f1(made), (some, cohort.n - exact)),
         # macro_f1 less its lift is the floor.
+        "macro_f1_harmonic": Guarded(decisions.macro_f1_harmonic(made), macro.counts),
         "macro_f1_lift": Guarded(macro.value - _mean(floor), (*macro.counts, *whole, *few)),
         "macro_f1_predict_all": Guarded(_mean(floor), whole + few),
         "micro_f1_all_codes": Guarded(decisions.micro_f1_all_codes(made, gold), (*cells, gold - made.true)),
@@ -187,8 +195,13 @@ def _decisions(cohort: Cohort, chosen: ChosenThresholds) -> Numbers:
 
 
 def _rounds(
-    cohort: Cohort, chosen: ChosenThresholds, ranking: NoteRanking, params: EvaluateParams
-) -> dict[str, NDArray[np.float64]]:
+    cohort: Cohort,
+    chosen: ChosenThresholds,
+    ranking: NoteRanking,
+    cells: discrimination.Sorted,
+    params: EvaluateParams,
+) -> tuple[dict[str, NDArray[np.float64]], int]:
+    """Every bootstrapped metric by round, and how many rounds the areas and the calibration error have."""
     drawn = intervals.weights(cohort.size, params.bootstrap_rounds, params.seed)
     values = {f"p_at_{k}": hits / k for k, hits in ranking.hits.items()}
     values |= {"map": ranking.average_precision, "r_precision": ranking.r_precision}
@@ -197,7 +210,12 @@ def _rounds(
     for kind, suffix in (("global", ""), ("per_label", "_per_label")):
         micro, macro = intervals.f1_rounds(cohort, drawn, arrays[kind])
         rounds |= {f"micro_f1{suffix}": micro, f"macro_f1{suffix}": macro}
-    return rounds
+    # These look at every cell, not at calls alone: with thousands of labels a tenth of the rounds has to do.
+    some = drawn[:FEW_ROUNDS] if cohort.labels > MANY_LABELS else drawn
+    rounds |= area_rounds(cohort, some, cells)._asdict()
+    if cohort.probabilities:
+        rounds["ece"] = calibration_rounds(cohort, some, cells)
+    return rounds, len(some)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

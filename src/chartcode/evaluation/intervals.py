@@ -12,14 +12,14 @@ rounds (ch. 10); for a metric that is a mean over notes the move is next to noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from chartcode.evaluation.cohort import Cohort, blocks
-from chartcode.evaluation.decisions import f1, ratio
+from chartcode.evaluation.decisions import everywhere, f1, ratio
 
 LEVEL = 0.95
 
@@ -53,20 +53,32 @@ def note_means(
     return {name: ratio(row, rounds[0]) for name, row in zip(values, rounds[1:], strict=True)}
 
 
+Weighed = tuple[Cohort, NDArray[np.float32], NDArray[np.float64]]  # thresholds (L,) or (N, L), weights (R, P)
+
+
 def f1_rounds(cohort: Cohort, drawn: NDArray[np.float64], tau: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
-    """Micro-F1 and macro-F1 at thresholds `tau` (L,), per round (R,); macro is NaN in a round without a true label."""
-    by_patient = _patients(cohort)
-    drawn_t = np.ascontiguousarray(drawn.T)  # (P, R)
-    truth = csr_array(cohort.truth, dtype=np.float64).tocsc()
-    rounds = drawn.shape[0]
+    """Micro-F1 and macro-F1 at thresholds `tau`, per round (R,); macro is NaN in a round without a true label."""
+    return f1_rounds_of([(cohort, tau, drawn)])
+
+
+def f1_rounds_of(parts: Sequence[Weighed]) -> tuple[NDArray[np.float64], ...]:
+    """The same when a round is made of several cohorts of the same labels, each patient of each with a weight."""
+    first, _, drawn = parts[0]
+    rounds, labels = len(drawn), first.labels
+    held = [
+        (_patients(c), csr_array(c.truth, dtype=np.float64).tocsc(), np.ascontiguousarray(w.T), c, everywhere(tau, c))
+        for c, tau, w in parts
+    ]
     totals = np.zeros((3, rounds))
     f1_sum, with_true = np.zeros(rounds), np.zeros(rounds)
-    for part in blocks(cohort.labels, max(cohort.n, rounds)):
-        true = csr_array(truth[:, part])
-        called = csr_array(cohort.scores[:, part] >= tau[part], dtype=np.float64)
-        # (labels of the block, R) each
-        sums = [csr_array((by_patient @ pairs).T) @ drawn_t for pairs in (true.multiply(called), called, true)]
-        totals += [s.sum(axis=0) for s in sums]
+    for part in blocks(labels, max(first.n, rounds)):
+        sums = np.zeros((3, part.stop - part.start, rounds))  # right, called and true notes
+        for by_patient, truth, weight, cohort, tau in held:
+            true = csr_array(truth[:, part])
+            called = csr_array(cohort.scores[:, part] >= tau[:, part], dtype=np.float64)
+            for row, pairs in enumerate((true.multiply(called), called, true)):
+                sums[row] += csr_array((by_patient @ pairs).T) @ weight
+        totals += sums.sum(axis=1)
         present = sums[2] > 0
         f1_sum += np.where(present, f1(*sums), 0).sum(axis=0)
         with_true += present.sum(axis=0)
