@@ -2,7 +2,7 @@
 
 A code is called when score >= threshold. F1 = 2 TP / (called + true), 0 when that sum is 0. The literature has two
 macro-F1: `macro_f1`, the mean over labels with at least one true note in the split, and `macro_f1_harmonic`, the
-harmonic mean of macro precision and macro recall over all labels (CAML, Mullenbach et al. 2018; MSMN and PLM-ICD after).
+harmonic mean of macro precision and macro recall over all labels (CAML, Mullenbach et al. 2018; then MSMN, PLM-ICD).
 """
 
 from __future__ import annotations

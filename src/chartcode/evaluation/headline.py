@@ -5,10 +5,10 @@ than example-F1, Hamming loss, log loss, R@k over notes without labels (undefine
 Per-code numbers stay in the DVC cache (per_code.parquet).
 
 Keys: `macro_f1` and `macro_f1_harmonic` are the two macro-F1 of the literature (decisions.py); `_labelled` = over notes
-with at least one label; `_per_label`, `_at_half` = threshold other than the global one; `_all_codes` = gold codes outside
-the label space count as missed; `_predict_all` = the F1 of calling every label on every note, `_lift` = what the coder
-adds to it; `_lo`, `_hi` = 95% patient bootstrap, of evaluate.bootstrap_rounds rounds; for the areas and `ece` of
-`auc_rounds`, which are 100 beyond 1,000 labels.
+with at least one label; `_per_label`, `_at_half` = threshold other than the global one; `_all_codes` = gold codes
+outside the label space count as missed; `_predict_all` = the F1 of calling every label on every note, `_lift` = what
+the coder adds to it; `_lo`, `_hi` = 95% patient bootstrap, of evaluate.bootstrap_rounds rounds; for the areas and `ece`
+of `auc_rounds`, which are 100 beyond 1,000 labels.
 
 F1 on val is at thresholds chosen on the same notes and so a little high; compare coders on test, or by MAP.
 """

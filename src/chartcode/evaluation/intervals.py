@@ -33,13 +33,13 @@ def weights(patients: int, rounds: int, seed: int) -> NDArray[np.float64]:
     return drawn
 
 
-def interval(values: NDArray[np.float64], estimate: float, level: float = LEVEL) -> tuple[float, float]:
-    """Percentiles of the rounds (R,) moved by their bias, within 0..1; undefined rounds (NaN) do not count."""
+def interval(values: NDArray[np.float64], estimate: float, least: float = 0, most: float = 1) -> tuple[float, float]:
+    """Percentiles of the rounds (R,) moved by their bias, within bounds; undefined rounds (NaN) do not count."""
     defined = values[~np.isnan(values)]
     if not defined.size:
         return float("nan"), float("nan")
-    ends = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    low, high = np.clip(ends + (estimate - defined.mean()), 0, 1)
+    ends = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.clip(ends + (estimate - defined.mean()), least, most)
     return float(low), float(high)
 
 
@@ -47,10 +47,19 @@ def note_means(
     cohort: Cohort, drawn: NDArray[np.float64], values: Mapping[str, NDArray[np.float64]]
 ) -> dict[str, NDArray[np.float64]]:
     """Mean over notes of each value (N,), per round (R,)."""
-    notes = np.ones((1, cohort.n))
-    sums = np.vstack([notes, *(value[None] for value in values.values())]) @ _patients(cohort).T  # (1 + values, P)
+    sums = note_sums(cohort, drawn, values)
+    notes = sums.pop("")
+    return {name: ratio(row, notes) for name, row in sums.items()}
+
+
+def note_sums(
+    cohort: Cohort, drawn: NDArray[np.float64], values: Mapping[str, NDArray[np.float64]]
+) -> dict[str, NDArray[np.float64]]:
+    """Sum over notes of each value (N,), per round (R,); under the empty name, the number of notes."""
+    named = {"": np.ones(cohort.n), **values}
+    sums = np.vstack(list(named.values())) @ _patients(cohort).T  # (1 + values, P)
     rounds = csr_array(sums) @ drawn.T  # (1 + values, R)
-    return {name: ratio(row, rounds[0]) for name, row in zip(values, rounds[1:], strict=True)}
+    return dict(zip(named, rounds, strict=True))
 
 
 Weighed = tuple[Cohort, NDArray[np.float32], NDArray[np.float64]]  # thresholds (L,) or (N, L), weights (R, P)
