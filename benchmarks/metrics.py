@@ -133,11 +133,11 @@ def whole(cohort: Cohort) -> None:
     print(f"  AUROC, AUPRC, ECE per label {used:8.2f}")
     used, _ = timed(lambda: precision_at_recall(cells))  # type: ignore[arg-type]
     print(f"  precision-recall curve      {used:8.2f}")
-    used, _ = timed(lambda: rank_notes(cohort, PARAMS.top_k))
+    used, ranking = timed(lambda: rank_notes(cohort, PARAMS.top_k))
     print(f"  P@k, R-precision, MAP       {used:8.2f}")
     for rounds in (0, PARAMS.bootstrap_rounds):
         params = PARAMS.model_copy(update={"bootstrap_rounds": rounds})
-        used, _ = timed(lambda: headline(cohort, chosen, labels, cells, params))  # type: ignore[arg-type] # noqa: B023
+        used, _ = timed(lambda: headline(cohort, chosen, labels, cells, ranking, params))  # type: ignore[arg-type] # noqa: B023
         print(f"  headline, {rounds:5d} rounds      {used:8.2f}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"  all                         {time.process_time() - begin:8.2f}   peak RSS {peak:.0f} MB")

@@ -20,6 +20,7 @@ from chartcode.evaluation import discrimination
 from chartcode.evaluation.cohort import read_cohort
 from chartcode.evaluation.headline import Numbers, headline, label_scores
 from chartcode.evaluation.paired import Difference, Side, differences
+from chartcode.evaluation.ranking import rank_notes
 from chartcode.evaluation.thresholds import choose
 from chartcode.params import EvaluateParams, load
 from chartcode.privacy import publish
@@ -53,7 +54,7 @@ def render(one: str, other: str, gold: Path = Path("data/gold")) -> str:
         if shown[0][name] is not None and shown[1][name] is not None
     }
     rounds = params.bootstrap_rounds or ROUNDS
-    found = differences(*sides, wanted, sorted(set(params.top_k)), rounds, params.seed)
+    found = differences(sides[0], sides[1], wanted, sorted(set(params.top_k)), rounds, params.seed)
     rows = [["test", one, other, "difference", "p"]]
     tested = [name for name in HEADLINE if name in found]
     for name in tested + sorted(set(found) - set(tested)):
@@ -79,9 +80,9 @@ def _judge(name: str, gold: Gold, params: EvaluateParams) -> tuple[Side, Numbers
         val = read_cohort(gold, scores, "val")
         test = read_cohort(gold, scores, "test")
     chosen = choose(val, discrimination.over_all(val))
-    cells = discrimination.over_all(test)
+    cells, ranking = discrimination.over_all(test), rank_notes(test, sorted(set(params.top_k)))
     without = params.model_copy(update={"bootstrap_rounds": 0})
-    return Side(test, chosen.arrays()), headline(test, chosen, label_scores(test), cells, without)
+    return Side(test, chosen.arrays()), headline(test, chosen, label_scores(test), cells, ranking, without)
 
 
 @contextmanager

@@ -44,6 +44,14 @@ def write_gold(folder: Path, truth: np.ndarray, split: np.ndarray = SPLIT, codes
         }
         writer.parquet("hadm_ids.parquet", pa.table(index))
         writer.parquet("splits.parquet", pa.table({"split": split.tolist()}))
+        facts = {
+            "n_tokens": pa.array(200 + notes % 97, pa.int32()),
+            "age": pa.array(20 + notes // 2 % 70, pa.int16()),
+            "sex": [("F", "M")[patient % 2] for patient in notes // 2],
+            "race": [("WHITE", "BLACK/AFRICAN AMERICAN", "ASIAN - CHINESE")[patient % 3] for patient in notes // 2],
+            "year": pa.array(2008 + notes // 2 % 9, pa.int16()),
+        }
+        writer.parquet("facts.parquet", pa.table(facts))
 
 
 def write_scores(

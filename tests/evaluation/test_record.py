@@ -32,6 +32,7 @@ def test_two_runs_write_the_same_bytes_and_nothing_else(hospital: Path, evaluate
         "data/evaluation/tfidf/thresholds.json",
         "metrics/tfidf/metrics.json",
         *curves,
+        "metrics/tfidf/slices.json",
         "params.yaml",
     ]
 

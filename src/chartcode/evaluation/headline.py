@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from chartcode.evaluation import calibration, decisions, discrimination, intervals
 from chartcode.evaluation.areas import area_rounds, calibration_rounds
 from chartcode.evaluation.cohort import Cohort
-from chartcode.evaluation.ranking import NoteRanking, rank_notes
+from chartcode.evaluation.ranking import NoteRanking
 from chartcode.evaluation.thresholds import ChosenThresholds
 from chartcode.params import EvaluateParams
 from chartcode.privacy import Guarded
@@ -56,11 +56,11 @@ def headline(
     chosen: ChosenThresholds,
     labels: LabelScores,
     cells: discrimination.Sorted,
+    ranking: NoteRanking,
     params: EvaluateParams,
 ) -> Numbers:
     """Every headline number of the split; `cells` are all its scores sorted (discrimination.over_all)."""
-    ks = sorted(set(params.top_k))
-    ranking = rank_notes(cohort, ks)
+    ks = sorted(ranking.hits)
     numbers = _size(cohort, labels) | _ranking(cohort, ranking, ks) | _decisions(cohort, chosen)
     whole, few = _whole(cohort), _few_labels(cohort)
     numbers |= {
@@ -98,7 +98,7 @@ def _few_labels(cohort: Cohort) -> tuple[int, ...]:
     return (*support, *(cohort.n - m for m in support)) if len(support) < 3 else ()
 
 
-def _ends(values: NDArray[np.float64], notes: int) -> tuple[int, int]:
+def ends(values: NDArray[np.float64], notes: int) -> tuple[int, int]:
     """Of `notes`, those above 0 and those below 1 (`values` (N,) in 0..1): a mean close to 0 or 1 counts them."""
     return int(np.count_nonzero(values > 0)), notes - int(np.count_nonzero(values >= 1))
 
@@ -132,7 +132,7 @@ def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
         alone = both if one_each else ()
         numbers[f"p_at_{k}"] = Guarded(found / (k * n), counts)
         numbers[f"p_at_{k}_labelled"] = Guarded(found / (k * max(1, notes)), counts + both)
-        numbers[f"r_at_{k}"] = Guarded(_mean(recall[labelled]), counts + alone + _ends(recall, notes))
+        numbers[f"r_at_{k}"] = Guarded(_mean(recall[labelled]), counts + alone + ends(recall, notes))
     # With one label a note R-precision is P@1 under another name, and would be compared with every other P@k; average
     # precision counts the notes whose first suggestion is right.
     measures = {
@@ -140,13 +140,13 @@ def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
         "r_precision": np.full(n, np.nan) if one_each else ranking.r_precision,
     }
     for key, values in measures.items():
-        counts = whole + _ends(values, n) + _ends(values, notes)
+        counts = whole + ends(values, n) + ends(values, notes)
         if one_each:
             counts += (int(np.count_nonzero(values >= 1)),)
         numbers[key] = Guarded(float(values.mean()), counts)
         numbers[f"{key}_labelled"] = Guarded(_mean(values[labelled]), counts + both)
     every, outside = ranking.average_precision_all_codes, int(cohort.n_codes.sum()) - positives
-    numbers["map_all_codes"] = Guarded(float(every.mean()), numbers["map"].counts).plus(*_ends(every, n), outside)
+    numbers["map_all_codes"] = Guarded(float(every.mean()), numbers["map"].counts).plus(*ends(every, n), outside)
     return numbers
 
 

@@ -1,6 +1,7 @@
 """One coder judged: from gold and scores to the numbers in Git and the tables that stay in the cache.
 
 - metrics/<coder>/metrics.json, through DVCLive: {coder: {val: {...}, test: {...}}}, rounded, keys sorted;
+- metrics/<coder>/slices.json: the same by group of notes and of labels, {coder: {split: {dimension: {group: {...}}}}};
 - metrics/<coder>/plots/: precision-recall on a fixed grid of recalls, reliability in merged equal-mass bins;
 - data/evaluation/<coder>/: per_code.parquet (never in Git: recall times support gives small counts away) and
   thresholds.json, which serving reads.
@@ -8,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ from chartcode.errors import DataError
 from chartcode.evaluation import calibration, decisions, discrimination
 from chartcode.evaluation.cohort import Cohort, read_cohort
 from chartcode.evaluation.headline import LabelScores, headline, label_scores
+from chartcode.evaluation.ranking import rank_notes
+from chartcode.evaluation.slices import Calls, Slices, read_facts, slices
 from chartcode.evaluation.thresholds import ChosenThresholds, choose
 from chartcode.params import EvaluateParams
 from chartcode.privacy import DECIMALS, publish
@@ -35,10 +39,11 @@ CURVES = {"precision_recall": ("recall", "precision"), "reliability": ("predicte
 
 @dataclass(frozen=True)
 class Judged:
-    """A coder's evaluation: published numbers by split, curves by name and split (points, 2), and the cached tables."""
+    """A coder's evaluation: published numbers and slices by split, curves by name and split (points, 2), tables."""
 
     coder: str
     numbers: dict[str, dict[str, float | int | None]]
+    slices: dict[str, Slices]
     curves: dict[tuple[str, str], NDArray[np.float64]]
     per_code: pa.Table
     thresholds: dict[str, Any]
@@ -66,11 +71,13 @@ def judge(coder: str, gold: Artifact, scores: Artifact, params: EvaluateParams) 
     judged: dict[str, _Split] = {}
     chosen: ChosenThresholds | None = None
     for split in SPLITS:
-        chosen, judged[split] = _judge_split(read_cohort(everything, scores, split), chosen, train, params)
+        cohort, facts = read_cohort(everything, scores, split), read_facts(gold, everything.rows(split))
+        chosen, judged[split] = _judge_split(cohort, facts, chosen, train, params)
     assert chosen is not None
     return Judged(
         coder,
         {split: found.numbers for split, found in judged.items()},
+        {split: found.slices for split, found in judged.items()},
         {(name, split): points for split, found in judged.items() for name, points in found.curves.items()},
         pa.concat_tables([found.per_code for found in judged.values()]),
         chosen.as_json(params.threshold),
@@ -80,22 +87,26 @@ def judge(coder: str, gold: Artifact, scores: Artifact, params: EvaluateParams) 
 @dataclass(frozen=True)
 class _Split:
     numbers: dict[str, float | int | None]
+    slices: Slices
     curves: dict[str, NDArray[np.float64]]
     per_code: pa.Table
 
 
 def _judge_split(
-    cohort: Cohort, chosen: ChosenThresholds | None, train: NDArray[Any], params: EvaluateParams
+    cohort: Cohort, facts: pa.Table, chosen: ChosenThresholds | None, train: NDArray[Any], params: EvaluateParams
 ) -> tuple[ChosenThresholds, _Split]:
     """One split, with the thresholds given, or chosen here when there are none yet (val comes first)."""
     cells, labels = discrimination.over_all(cohort), label_scores(cohort)
     chosen = chosen or choose(cohort, cells)
-    numbers = publish(headline(cohort, chosen, labels, cells, params), cohort.size)
+    ranking = rank_notes(cohort, sorted(set(params.top_k)))
+    numbers = publish(headline(cohort, chosen, labels, cells, ranking, params), cohort.size)
+    calls = Calls.of(cohort, chosen.arrays()["global"])
+    parts = slices(cohort, calls, facts, train, ranking.average_precision, params)
     recall = discrimination.GRID
     curves = {"precision_recall": np.stack([recall, discrimination.precision_at_recall(cells)], axis=1)}
     if cohort.probabilities:
         curves["reliability"] = calibration.reliability(cells)
-    return chosen, _Split(numbers, curves, _per_code(cohort, chosen, labels, train))
+    return chosen, _Split(numbers, parts, curves, _per_code(cohort, chosen, labels, train))
 
 
 def _per_code(cohort: Cohort, chosen: ChosenThresholds, labels: LabelScores, train: NDArray[Any]) -> pa.Table:
@@ -139,6 +150,8 @@ def save(
         writer.json("thresholds.json", judged.thresholds)
     folder = metrics / judged.coder
     _log_numbers(folder, judged)
+    with atomic_file(folder / "slices.json") as path:  # groups in their own order, not sorted
+        path.write_text(json.dumps({judged.coder: judged.slices}, indent=2) + "\n", encoding="utf-8")
     for name, header in CURVES.items():
         for split in SPLITS:
             # A file stands even without points: DVC wants every declared plot.
