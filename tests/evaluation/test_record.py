@@ -27,8 +27,11 @@ def test_two_runs_write_the_same_bytes_and_nothing_else(hospital: Path, evaluate
     written = sorted(name for name in first if not name.startswith(("data/gold", "data/scores")))
     curves = [f"metrics/tfidf/plots/{c}_{s}.csv" for c in ("precision_recall", "reliability") for s in ("test", "val")]
     assert written == [
+        "data/evaluation/tfidf/confusions.parquet",
         "data/evaluation/tfidf/manifest.json",
+        "data/evaluation/tfidf/notes.parquet",
         "data/evaluation/tfidf/per_code.parquet",
+        "data/evaluation/tfidf/suspects.parquet",
         "data/evaluation/tfidf/thresholds.json",
         "metrics/tfidf/metrics.json",
         *curves,

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chartcode.evaluation.cohort import Cohort
+from chartcode.evaluation.decisions import Calls
 from chartcode.evaluation.ranking import rank_notes
-from chartcode.evaluation.slices import REST, Calls, Slices, era, note_groups, race_group, slices, together
+from chartcode.evaluation.slices import REST, Slices, era, note_groups, race_group, slices, together
 from chartcode.params import EvaluateParams
 from chartcode.privacy import small
 from tests.evaluation import oracles

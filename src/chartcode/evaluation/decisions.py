@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from chartcode.evaluation.cohort import Cohort, blocks
 
@@ -66,6 +67,47 @@ def decide(cohort: Cohort, tau: NDArray[np.float32]) -> Decisions:
         note_called=called_note,
         note_true=cohort.note_positives,
     )
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The cells of a split, (N, L) CSR of ones each: called and true, called, true."""
+
+    right: csr_array
+    called: csr_array
+    true: csr_array
+
+    @classmethod
+    def of(cls, cohort: Cohort, tau: NDArray[np.float32]) -> Calls:
+        """What the thresholds `tau`, (L,) or (N, L), call."""
+        tau = everywhere(tau, cohort)
+        found = [np.nonzero(cohort.scores[part] >= tau[part]) for part in blocks(cohort.n, cohort.labels)]
+        starts = [part.start for part in blocks(cohort.n, cohort.labels)]
+        rows = np.concatenate([here[0] + start for here, start in zip(found, starts, strict=True)])
+        columns = np.concatenate([here[1] for here in found])
+        called = csr_array((np.ones(len(rows)), (rows, columns)), shape=(cohort.n, cohort.labels))
+        true = csr_array(cohort.truth, dtype=np.float64)
+        return cls(csr_array(called.multiply(true)), called, true)
+
+    @property
+    def false(self) -> csr_array:
+        """Called and not true."""
+        return _ones(self.called - self.right)
+
+    @property
+    def missed(self) -> csr_array:
+        """True and not called."""
+        return _ones(self.true - self.right)
+
+    @property
+    def all(self) -> tuple[csr_array, csr_array, csr_array]:
+        """Right, called, true."""
+        return self.right, self.called, self.true
+
+
+def _ones(cells: csr_array) -> csr_array:
+    cells.eliminate_zeros()
+    return cells
 
 
 def everywhere(tau: NDArray[np.float32], cohort: Cohort) -> NDArray[np.float32]:

@@ -3,8 +3,8 @@
 - metrics/<coder>/metrics.json, through DVCLive: {coder: {val: {...}, test: {...}}}, rounded, keys sorted;
 - metrics/<coder>/slices.json: the same by group of notes and of labels, {coder: {split: {dimension: {group: {...}}}}};
 - metrics/<coder>/plots/: precision-recall on a fixed grid of recalls, reliability in merged equal-mass bins;
-- data/evaluation/<coder>/: per_code.parquet (never in Git: recall times support gives small counts away) and
-  thresholds.json, which serving reads.
+- data/evaluation/<coder>/: per_code.parquet (never in Git: recall times support gives small counts away), the tables of
+  errors.py, and thresholds.json, which serving reads.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from chartcode.artifacts import Artifact, atomic_file, writing
 from chartcode.errors import DataError
-from chartcode.evaluation import calibration, decisions, discrimination
+from chartcode.evaluation import calibration, decisions, discrimination, errors
 from chartcode.evaluation.cohort import Cohort, read_cohort
 from chartcode.evaluation.headline import LabelScores, headline, label_scores
 from chartcode.evaluation.ranking import rank_notes
-from chartcode.evaluation.slices import Calls, Slices, read_facts, slices
+from chartcode.evaluation.slices import Slices, read_facts, slices
 from chartcode.evaluation.thresholds import ChosenThresholds, choose
 from chartcode.params import EvaluateParams
 from chartcode.privacy import DECIMALS, publish
@@ -34,6 +34,7 @@ from chartcode.tables.labels import read_gold
 
 SPLITS = ("val", "test")  # thresholds come from the first
 SCORES = Path("data/scores")
+TABLES = ("per_code", "confusions", "notes", "suspects")
 CURVES = {"precision_recall": ("recall", "precision"), "reliability": ("predicted", "observed")}
 
 
@@ -45,7 +46,7 @@ class Judged:
     numbers: dict[str, dict[str, float | int | None]]
     slices: dict[str, Slices]
     curves: dict[tuple[str, str], NDArray[np.float64]]
-    per_code: pa.Table
+    tables: dict[str, pa.Table]
     thresholds: dict[str, Any]
 
 
@@ -71,17 +72,26 @@ def judge(coder: str, gold: Artifact, scores: Artifact, params: EvaluateParams) 
     judged: dict[str, _Split] = {}
     chosen: ChosenThresholds | None = None
     for split in SPLITS:
-        cohort, facts = read_cohort(everything, scores, split), read_facts(gold, everything.rows(split))
-        chosen, judged[split] = _judge_split(cohort, facts, chosen, train, params)
+        rows = everything.rows(split)
+        cohort, about = read_cohort(everything, scores, split), _About(everything.hadm_id[rows], read_facts(gold, rows))
+        chosen, judged[split] = _judge_split(cohort, about, chosen, train, params)
     assert chosen is not None
     return Judged(
         coder,
         {split: found.numbers for split, found in judged.items()},
         {split: found.slices for split, found in judged.items()},
         {(name, split): points for split, found in judged.items() for name, points in found.curves.items()},
-        pa.concat_tables([found.per_code for found in judged.values()]),
+        {name: pa.concat_tables([found.tables[name] for found in judged.values()]) for name in TABLES},
         chosen.as_json(params.threshold),
     )
+
+
+@dataclass(frozen=True)
+class _About:
+    """The notes of a split: hadm_ids (N,) and what gold's facts.parquet says of them."""
+
+    hadm_ids: NDArray[np.int64]
+    facts: pa.Table
 
 
 @dataclass(frozen=True)
@@ -89,28 +99,37 @@ class _Split:
     numbers: dict[str, float | int | None]
     slices: Slices
     curves: dict[str, NDArray[np.float64]]
-    per_code: pa.Table
+    tables: dict[str, pa.Table]
 
 
 def _judge_split(
-    cohort: Cohort, facts: pa.Table, chosen: ChosenThresholds | None, train: NDArray[Any], params: EvaluateParams
+    cohort: Cohort, about: _About, chosen: ChosenThresholds | None, train: NDArray[Any], params: EvaluateParams
 ) -> tuple[ChosenThresholds, _Split]:
     """One split, with the thresholds given, or chosen here when there are none yet (val comes first)."""
     cells, labels = discrimination.over_all(cohort), label_scores(cohort)
     chosen = chosen or choose(cohort, cells)
     ranking = rank_notes(cohort, sorted(set(params.top_k)))
     numbers = publish(headline(cohort, chosen, labels, cells, ranking, params), cohort.size)
-    calls = Calls.of(cohort, chosen.arrays()["global"])
-    parts = slices(cohort, calls, facts, train, ranking.average_precision, params)
+    calls = decisions.Calls.of(cohort, chosen.arrays()["global"])
+    parts = slices(cohort, calls, about.facts, train, ranking.average_precision, params)
+    tables = {
+        "per_code": _per_code(cohort, chosen, labels, train),
+        "confusions": errors.confusions(cohort, calls),
+        "notes": errors.notes(cohort, calls, about.hadm_ids),
+        "suspects": errors.suspects(cohort, calls, about.hadm_ids),
+    }
     recall = discrimination.GRID
     curves = {"precision_recall": np.stack([recall, discrimination.precision_at_recall(cells)], axis=1)}
     if cohort.probabilities:
         curves["reliability"] = calibration.reliability(cells)
-    return chosen, _Split(numbers, parts, curves, _per_code(cohort, chosen, labels, train))
+    return chosen, _Split(numbers, parts | errors.summary(cohort, calls), curves, tables)
 
 
 def _per_code(cohort: Cohort, chosen: ChosenThresholds, labels: LabelScores, train: NDArray[Any]) -> pa.Table:
-    """One row a label: support, threshold, precision, recall and F1 at both thresholds, AUROC, AUPRC, the floor."""
+    """One row a label: support, threshold, calls, precision, recall and F1 at both thresholds, AUROC, AUPRC, the floor.
+
+    The worst labels are those of the smallest `f1_lift`.
+    """
     floor = decisions.predict_all_f1(cohort.label_positives, cohort.n)
     columns: dict[str, Any] = {
         "code": list(cohort.codes),
@@ -124,6 +143,8 @@ def _per_code(cohort: Cohort, chosen: ChosenThresholds, labels: LabelScores, tra
         made = decisions.decide(cohort, tau)
         columns |= {
             f"threshold{suffix}": tau,
+            f"called{suffix}": made.label_called,
+            f"right{suffix}": made.label_hits,
             f"precision{suffix}": decisions.ratio(made.label_hits, made.label_called),
             f"recall{suffix}": decisions.ratio(made.label_hits, made.label_true),
             f"f1{suffix}": decisions.f1(made.label_hits, made.label_called, made.label_true),
@@ -146,7 +167,8 @@ def save(
     """Write the metrics folder and the artifact; returns where they stand. `code` is the digest of the stage's code."""
     cached = data / "evaluation" / judged.coder
     with writing(cached, gold.source, [gold, scores], code) as writer:
-        writer.parquet("per_code.parquet", judged.per_code)
+        for name, table in judged.tables.items():
+            writer.parquet(f"{name}.parquet", table)
         writer.json("thresholds.json", judged.thresholds)
     folder = metrics / judged.coder
     _log_numbers(folder, judged)

@@ -13,7 +13,6 @@ Shapes: N notes, L labels, G groups, R rounds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,8 +23,8 @@ from scipy.sparse import csr_array
 from chartcode.artifacts import Artifact
 from chartcode.errors import DataError
 from chartcode.evaluation import intervals
-from chartcode.evaluation.cohort import Cohort, blocks
-from chartcode.evaluation.decisions import everywhere, f1
+from chartcode.evaluation.cohort import Cohort
+from chartcode.evaluation.decisions import Calls, f1
 from chartcode.evaluation.headline import ends
 from chartcode.params import EvaluateParams
 from chartcode.privacy import SMALLEST, Guarded, publish_parts
@@ -50,31 +49,6 @@ RACES = (
     ("PATIENT DECLINED", UNKNOWN),
 )
 ORDER = {name: place for place, name in enumerate([*QUARTILES, *(name for _, name in (*CODES, *AGES))])}
-
-
-@dataclass(frozen=True)
-class Calls:
-    """The cells of a split, (N, L) CSR of ones each: called and true, called, true."""
-
-    right: csr_array
-    called: csr_array
-    true: csr_array
-
-    @classmethod
-    def of(cls, cohort: Cohort, tau: NDArray[np.float32]) -> Calls:
-        """What the thresholds `tau`, (L,) or (N, L), call."""
-        tau = everywhere(tau, cohort)
-        found = [np.nonzero(cohort.scores[part] >= tau[part]) for part in blocks(cohort.n, cohort.labels)]
-        starts = [part.start for part in blocks(cohort.n, cohort.labels)]
-        rows = np.concatenate([here[0] + start for here, start in zip(found, starts, strict=True)])
-        columns = np.concatenate([here[1] for here in found])
-        called = csr_array((np.ones(len(rows)), (rows, columns)), shape=(cohort.n, cohort.labels))
-        true = csr_array(cohort.truth, dtype=np.float64)
-        return cls(csr_array(called.multiply(true)), called, true)
-
-    @property
-    def all(self) -> tuple[csr_array, csr_array, csr_array]:
-        return self.right, self.called, self.true
 
 
 def read_facts(gold: Artifact, rows: NDArray[np.int64]) -> pa.Table:
