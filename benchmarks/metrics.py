@@ -27,7 +27,9 @@ from chartcode.evaluation.thresholds import best_threshold, choose
 from chartcode.params import EvaluateParams
 
 ROUNDS = 5
-PARAMS = EvaluateParams(threshold="global", top_k=[5, 8, 15], bootstrap_rounds=1000, seed=1)
+PARAMS = EvaluateParams(
+    threshold="global", calibrate="none", cross_fit=False, top_k=[5, 8, 15], bootstrap_rounds=1000, seed=1
+)
 
 
 def ward(notes: int, labels: int, mean_codes: float) -> Cohort:
@@ -137,7 +139,7 @@ def whole(cohort: Cohort) -> None:
     print(f"  P@k, R-precision, MAP       {used:8.2f}")
     for rounds in (0, PARAMS.bootstrap_rounds):
         params = PARAMS.model_copy(update={"bootstrap_rounds": rounds})
-        used, _ = timed(lambda: headline(cohort, chosen, labels, cells, ranking, params))  # type: ignore[arg-type] # noqa: B023
+        used, _ = timed(lambda: headline(cohort, chosen.arrays(), labels, cells, ranking, params))  # type: ignore[arg-type] # noqa: B023
         print(f"  headline, {rounds:5d} rounds      {used:8.2f}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"  all                         {time.process_time() - begin:8.2f}   peak RSS {peak:.0f} MB")

@@ -17,7 +17,7 @@ from chartcode.params import EvaluateParams
 from chartcode.privacy import SMALLEST, Guarded, merge_small, publish, publish_parts, small
 from tests.evaluation import oracles
 
-PARAMS = EvaluateParams(threshold="global", top_k=[1, 3], bootstrap_rounds=0, seed=1)
+PARAMS = EvaluateParams(threshold="global", calibrate="none", cross_fit=False, top_k=[1, 3], bootstrap_rounds=0, seed=1)
 
 
 def test_a_small_cell_is_one_to_ten() -> None:
@@ -167,9 +167,9 @@ def published(ward: Cohort, tau: float = 0.5, params: EvaluateParams = PARAMS) -
     """What evaluate would write about a ward."""
     own = np.full(ward.labels, tau, dtype=np.float32)
     chosen = ChosenThresholds(ward.codes, np.float32(tau), own, np.zeros(ward.labels, dtype=bool))
-    return publish(
-        headline(ward, chosen, label_scores(ward), over_all(ward), rank_notes(ward, params.top_k), params), ward.size
-    )
+    ranking = rank_notes(ward, params.top_k)
+    numbers = headline(ward, chosen.arrays(), label_scores(ward), over_all(ward), ranking, params)
+    return publish(numbers, ward.size)
 
 
 @pytest.mark.parametrize("block", range(20))

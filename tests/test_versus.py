@@ -11,9 +11,7 @@ import pytest
 
 from chartcode import cli
 from tests.checkouts import ENVIRONMENT
-from tests.evaluation.conftest import SPLIT, truth_and_scores, write_gold, write_scores
-
-PARAMS = "evaluate:\n  threshold: global\n  top_k:\n  - 3\n  bootstrap_rounds: 200\n  seed: 7\n"
+from tests.evaluation.conftest import SPLIT, truth_and_scores, write_gold, write_params, write_scores
 
 
 @pytest.fixture
@@ -25,7 +23,7 @@ def ward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     write_scores(tmp_path, scores)
     blur = np.random.default_rng(5).random(scores.shape)
     write_scores(tmp_path, (0.5 * scores + 0.5 * blur).astype(np.float32), coder="blurred")
-    (tmp_path / "params.yaml").write_text(PARAMS)
+    write_params(tmp_path, top_k=[3], bootstrap_rounds=200)
     return tmp_path
 
 

@@ -2,7 +2,8 @@
 
 A side is a coder (`tfidf`: data/scores/tfidf), a coder at a Git revision or experiment (`tfidf@main`: its scores come
 from DVC's cache or remote), or any folder of scores. Gold is that of the checkout, so scores of other admissions are
-refused; thresholds are chosen for each side on its own val scores, as `evaluate` does.
+refused; calibration and
+thresholds are learned for each side on its own val scores, by the params of the checkout, as `evaluate` does.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ from chartcode.artifacts import Artifact
 from chartcode.compare import HEADLINE, NOTHING, SCORES, aligned
 from chartcode.errors import DataError
 from chartcode.evaluation import discrimination
-from chartcode.evaluation.cohort import read_cohort
+from chartcode.evaluation.fitting import fit
 from chartcode.evaluation.headline import Numbers, headline, label_scores
 from chartcode.evaluation.paired import Difference, Side, differences
 from chartcode.evaluation.ranking import rank_notes
-from chartcode.evaluation.thresholds import choose
 from chartcode.params import EvaluateParams, load
 from chartcode.privacy import publish
 from chartcode.tables.labels import Gold, read_gold
@@ -77,12 +77,11 @@ def _cells(difference: float, tested: Difference) -> tuple[str, str]:
 def _judge(name: str, gold: Gold, params: EvaluateParams) -> tuple[Side, Numbers]:
     """One side on test, with thresholds from its val scores, and its headline numbers."""
     with _scores(name) as scores:
-        val = read_cohort(gold, scores, "val")
-        test = read_cohort(gold, scores, "test")
-    chosen = choose(val, discrimination.over_all(val))
+        fitted = fit(gold, scores, params)
+    test, tau = fitted.judged["test"], fitted.tau["test"]
     cells, ranking = discrimination.over_all(test), rank_notes(test, sorted(set(params.top_k)))
     without = params.model_copy(update={"bootstrap_rounds": 0})
-    return Side(test, chosen.arrays()), headline(test, chosen, label_scores(test), cells, ranking, without)
+    return Side(test, tau), headline(test, tau, label_scores(test), cells, ranking, without)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from chartcode.params import EvaluateParams
 from chartcode.privacy import small
 from tests.evaluation import oracles
 
-PARAMS = EvaluateParams(threshold="global", top_k=[5], bootstrap_rounds=20, seed=1)
+PARAMS = EvaluateParams(threshold="global", calibrate="none", cross_fit=False, top_k=[5], bootstrap_rounds=20, seed=1)
 
 
 def facts_of(ward: Cohort, seed: int) -> pa.Table:

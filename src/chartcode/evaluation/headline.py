@@ -10,11 +10,13 @@ outside the label space count as missed; `_predict_all` = the F1 of calling ever
 the coder adds to it; `_lo`, `_hi` = 95% patient bootstrap, of evaluate.bootstrap_rounds rounds; for the areas and `ece`
 of `auc_rounds`, which are 100 beyond 1,000 labels.
 
-F1 on val is at thresholds chosen on the same notes and so a little high; compare coders on test, or by MAP.
+F1 on val is at thresholds chosen on the same notes and so a little high, without evaluate.cross_fit; compare coders on
+test, or by MAP.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +26,6 @@ from chartcode.evaluation import calibration, decisions, discrimination, interva
 from chartcode.evaluation.areas import area_rounds, calibration_rounds
 from chartcode.evaluation.cohort import Cohort
 from chartcode.evaluation.ranking import NoteRanking
-from chartcode.evaluation.thresholds import ChosenThresholds
 from chartcode.params import EvaluateParams
 from chartcode.privacy import Guarded
 
@@ -53,15 +54,16 @@ def label_scores(cohort: Cohort) -> LabelScores:
 
 def headline(
     cohort: Cohort,
-    chosen: ChosenThresholds,
+    tau: Mapping[str, NDArray[np.float32]],
     labels: LabelScores,
     cells: discrimination.Sorted,
     ranking: NoteRanking,
     params: EvaluateParams,
 ) -> Numbers:
-    """Every headline number of the split; `cells` are all its scores sorted (discrimination.over_all)."""
+    """Every headline number of the split; `tau` are its thresholds by kind, (L,) or (N, L), and `cells` all its scores
+    sorted (discrimination.over_all)."""
     ks = sorted(ranking.hits)
-    numbers = _size(cohort, labels) | _ranking(cohort, ranking, ks) | _decisions(cohort, chosen)
+    numbers = _size(cohort, labels) | _ranking(cohort, ranking, ks) | _decisions(cohort, tau)
     whole, few = _whole(cohort), _few_labels(cohort)
     numbers |= {
         "auprc_macro": Guarded(discrimination.mean_over_labels(labels.auprc), whole + few),
@@ -77,7 +79,7 @@ def headline(
             "ece_macro": Guarded(float(labels.ece.mean()), whole + few),
         }
     if params.bootstrap_rounds:
-        found, few_rounds = _rounds(cohort, chosen, ranking, cells, params)
+        found, few_rounds = _rounds(cohort, tau, ranking, cells, params)
         numbers["auc_rounds"] = Guarded(few_rounds)
         for key, rounds in found.items():
             low, high = intervals.interval(rounds, numbers[key].value)
@@ -162,11 +164,11 @@ def _list_counts(cohort: Cohort, ranking: NoteRanking, ks: list[int], k: int) ->
     return tuple(counts)
 
 
-def _decisions(cohort: Cohort, chosen: ChosenThresholds) -> Numbers:
+def _decisions(cohort: Cohort, tau: Mapping[str, NDArray[np.float32]]) -> Numbers:
     numbers: Numbers = {}
     whole, few = _whole(cohort), _few_labels(cohort)
     for kind, suffix in (("per_label", "_per_label"), ("none", "_at_half"), ("global", "")):
-        made = decisions.decide(cohort, chosen.arrays()[kind])
+        made = decisions.decide(cohort, tau[kind])
         right, false, missed = made.errors
         cells = (right, false, missed, cohort.n * cohort.labels - right - false - missed)
         numbers[f"micro_f1{suffix}"] = Guarded(decisions.micro_f1(made), cells)
@@ -196,7 +198,7 @@ def _decisions(cohort: Cohort, chosen: ChosenThresholds) -> Numbers:
 
 def _rounds(
     cohort: Cohort,
-    chosen: ChosenThresholds,
+    tau: Mapping[str, NDArray[np.float32]],
     ranking: NoteRanking,
     cells: discrimination.Sorted,
     params: EvaluateParams,
@@ -206,9 +208,8 @@ def _rounds(
     values = {f"p_at_{k}": hits / k for k, hits in ranking.hits.items()}
     values |= {"map": ranking.average_precision, "r_precision": ranking.r_precision}
     rounds = intervals.note_means(cohort, drawn, values)
-    arrays = chosen.arrays()
     for kind, suffix in (("global", ""), ("per_label", "_per_label")):
-        micro, macro = intervals.f1_rounds(cohort, drawn, arrays[kind])
+        micro, macro = intervals.f1_rounds(cohort, drawn, tau[kind])
         rounds |= {f"micro_f1{suffix}": micro, f"macro_f1{suffix}": macro}
     # These look at every cell, not at calls alone: with thousands of labels a tenth of the rounds has to do.
     some = drawn[:FEW_ROUNDS] if cohort.labels > MANY_LABELS else drawn
