@@ -3,8 +3,8 @@
 In    CSV, CSV.gz or Parquet with the columns note_id and text (MIMIC-IV's discharge.csv.gz is one); raw text, cleaned
       here as silver cleans it
 Out   CSV or Parquet: note_id, rank (1 = the likeliest code), code, score, and `called` where thresholds are given (the
-      scores are then calibrated, if that evaluation was); notes in the order of the file. It speaks of patients: keep it
-      where you keep the notes
+      scores are then calibrated, if that evaluation was); notes in the order of the file. It speaks of patients: keep
+      it where you keep the notes
 """
 
 from __future__ import annotations

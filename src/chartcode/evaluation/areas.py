@@ -26,6 +26,7 @@ from chartcode.evaluation.discrimination import Sorted
 from chartcode.kernels import kernel
 
 EDGES = 4096
+TOGETHER = 250  # rounds at once: counts of all bins then take 8 MB
 LOWEST = np.float32(np.finfo(np.float32).min)  # just above NEVER
 
 
@@ -40,6 +41,10 @@ class AreaRounds(NamedTuple):
 
 def area_rounds(cohort: Cohort, drawn: NDArray[np.float64], cells: Sorted, most: int = EDGES) -> AreaRounds:
     """Both areas, per label and over all cells, for each row of `drawn` (R, patients)."""
+    if len(drawn) > TOGETHER:
+        starts = range(0, len(drawn), TOGETHER)
+        parts = [area_rounds(cohort, drawn[start : start + TOGETHER], cells, most) for start in starts]
+        return AreaRounds(*(np.concatenate(values) for values in zip(*parts, strict=True)))
     weights = np.ascontiguousarray(drawn.T[cohort.patients], dtype=np.uint16)  # (N, R)
     notes = weights.sum(axis=0, dtype=np.int64)  # (R,) notes in a round
     true = cohort.truth.tocsc()
@@ -85,15 +90,10 @@ def edges(positives: NDArray[np.float32], most: int = EDGES) -> NDArray[np.float
 
 def _areas(every: Any, hits: Any, total: Any, true: Any) -> NDArray[np.float64]:
     """AUROC and AUPRC (2, R) of weighted counts by bin, ascending: all cells and true pairs (E, R), and both in all."""
-    false = every - hits
-    hits_to, false_to = np.cumsum(hits[::-1], axis=0)[::-1], np.cumsum(false[::-1], axis=0)[::-1]  # this bin and above
     all_false = total - true
-    wins = (hits * (all_false - false_to + false / 2)).sum(axis=0)
-    never_hits = true - (hits_to[0] if len(hits) else 0)
-    never_false = all_false - (false_to[0] if len(hits) else 0)
-    wins = wins + never_hits * never_false / 2
-    precision = ratio(hits_to, hits_to + false_to)
-    areas = np.stack([ratio(wins, true * all_false), ratio((hits * precision).sum(axis=0), true)])
+    wins, gains, hits_to, false_to = _sweep(every, hits, all_false)
+    wins += (true - hits_to) * (all_false - false_to) / 2  # what is in no bin is never called, and ties
+    areas = np.stack([ratio(wins, true * all_false), ratio(gains, true)])
     areas[:, (true == 0) | (all_false == 0)] = np.nan
     return areas
 
@@ -168,6 +168,25 @@ def _count_matrix(scores: Any, cut: Any, weights: Any) -> Any:  # compiled
                 for r in range(rounds):
                     counts[at, r] += here[at] * weights[note, r]
     return counts
+
+
+@kernel()
+def _sweep(every: Any, hits: Any, all_false: Any) -> Any:  # compiled
+    """From the highest bin down, per round (R,): pairs ranked right (ties half), true pairs times the precision at
+    their bin, and the true and false cells of all bins."""
+    bins, rounds = every.shape
+    wins, gains = np.zeros(rounds), np.zeros(rounds)
+    hits_to, false_to = np.zeros(rounds, np.int64), np.zeros(rounds, np.int64)
+    for at in range(bins - 1, -1, -1):
+        for r in range(rounds):
+            hit = hits[at, r]
+            false = every[at, r] - hit
+            hits_to[r] += hit
+            false_to[r] += false
+            if hit:
+                wins[r] += hit * (all_false[r] - false_to[r] + 0.5 * false)
+                gains[r] += hit * (hits_to[r] / (hits_to[r] + false_to[r]))
+    return wins, gains, hits_to, false_to
 
 
 @kernel()
