@@ -132,7 +132,7 @@ def against_sklearn(cohort: Cohort) -> None:
     paired("micro-F1 on a grid of 6 thresholds", grid_f1, ours_grid)
 
 
-def whole(cohort: Cohort, val: Cohort) -> None:
+def whole(cohort: Cohort) -> None:
     """Each step of evaluate on one split, and of a comparison of two coders."""
     print(f"{cohort.n} notes x {cohort.labels} labels, {cohort.true_scores.size} true pairs, {cohort.size} patients")
     print(f"{'':44s} {'CPU s':>8s}")
@@ -161,7 +161,7 @@ def whole(cohort: Cohort, val: Cohort) -> None:
     pairs = 1000 if cohort.labels <= MANY_LABELS else 100
     step(f"two coders: interval and p, {pairs} rounds", lambda: differences(*sides, seen, PARAMS.top_k, pairs, 1))
     for kind in ("platt", "isotonic"):
-        step(f"calibration, {kind}, one of six fits", lambda: fit(val, kind, True).apply(val.scores))  # noqa: B023
+        step(f"calibration, {kind}, one of six fits", lambda: fit(cohort, kind, True).apply(cohort.scores))  # noqa: B023
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{'metrics':44s} {single:8.2f}\n{'their intervals':44s} {intervals:8.2f}\npeak RSS {peak:.0f} MB")
 
@@ -176,8 +176,8 @@ def step(name: str, work: Callable[[], Any]) -> Any:
 if __name__ == "__main__":
     area_rounds(ward(40, 3, 1), np.ones((2, 20)), over_all(ward(40, 3, 1)))  # compiles the loops
     if sys.argv[1:] == ["full"]:
-        whole(ward(20_000, 7_942, 15), ward(2_000, 7_942, 15))
+        whole(ward(20_000, 7_942, 15))
     else:
         small = ward(12_000, 50, 5)
         against_sklearn(small)
-        whole(small, small)
+        whole(small)
