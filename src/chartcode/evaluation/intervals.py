@@ -13,13 +13,14 @@ rounds (ch. 10); for a metric that is a mean over notes the move is next to noth
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from chartcode.evaluation.cohort import Cohort, blocks
-from chartcode.evaluation.decisions import everywhere, f1, ratio
+from chartcode.evaluation.decisions import Calls, f1, ratio
 
 LEVEL = 0.95
 
@@ -62,34 +63,34 @@ def note_sums(
     return dict(zip(named, rounds, strict=True))
 
 
-Weighed = tuple[Cohort, NDArray[np.float32], NDArray[np.float64]]  # thresholds (L,) or (N, L), weights (R, P)
+Sums = tuple[Any, ...]  # right, called and true notes of each patient and label, three (P, L) CSC matrices
 
 
 def f1_rounds(cohort: Cohort, drawn: NDArray[np.float64], tau: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
     """Micro-F1 and macro-F1 at thresholds `tau`, per round (R,); macro is NaN in a round without a true label."""
-    return f1_rounds_of([(cohort, tau, drawn)])
+    return f1_rounds_of([(patient_sums(cohort, tau), drawn)])
 
 
-def f1_rounds_of(parts: Sequence[Weighed]) -> tuple[NDArray[np.float64], ...]:
-    """The same when a round is made of several cohorts of the same labels, each patient of each with a weight."""
-    first, _, drawn = parts[0]
-    rounds, labels = len(drawn), first.labels
-    held = [
-        (_patients(c), csr_array(c.truth, dtype=np.float64).tocsc(), np.ascontiguousarray(w.T), c, everywhere(tau, c))
-        for c, tau, w in parts
-    ]
+def patient_sums(cohort: Cohort, tau: NDArray[np.float32]) -> Sums:
+    """What F1 at thresholds `tau`, (L,) or (N, L), is made of."""
+    by_patient = _patients(cohort)
+    return tuple((by_patient @ cells).tocsc() for cells in Calls.of(cohort, tau).all)
+
+
+def f1_rounds_of(parts: Sequence[tuple[Sums, NDArray[np.float64]]]) -> tuple[NDArray[np.float64], ...]:
+    """The same when a round is made of several coders on the same notes, each patient of each with a weight (R, P)."""
+    rounds, labels = len(parts[0][1]), parts[0][0][0].shape[1]
+    weighed = [(sums, np.ascontiguousarray(weights.T)) for sums, weights in parts]
     totals = np.zeros((3, rounds))
     f1_sum, with_true = np.zeros(rounds), np.zeros(rounds)
-    for part in blocks(labels, max(first.n, rounds)):
-        sums = np.zeros((3, part.stop - part.start, rounds))  # right, called and true notes
-        for by_patient, truth, weight, cohort, tau in held:
-            true = csr_array(truth[:, part])
-            called = csr_array(cohort.scores[:, part] >= tau[:, part], dtype=np.float64)
-            for row, pairs in enumerate((true.multiply(called), called, true)):
-                sums[row] += csr_array((by_patient @ pairs).T) @ weight
-        totals += sums.sum(axis=1)
-        present = sums[2] > 0
-        f1_sum += np.where(present, f1(*sums), 0).sum(axis=0)
+    for part in blocks(labels, rounds):
+        right, called, true = (
+            np.sum([csr_array(sums[which][:, part].T) @ weights for sums, weights in weighed], axis=0)
+            for which in range(3)
+        )  # (labels of the block, R) each
+        totals += [cells.sum(axis=0) for cells in (right, called, true)]
+        present = true > 0
+        f1_sum += np.where(present, f1(right, called, true), 0).sum(axis=0)
         with_true += present.sum(axis=0)
     macro = np.full(rounds, np.nan)
     np.divide(f1_sum, with_true, out=macro, where=with_true > 0)

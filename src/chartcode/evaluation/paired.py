@@ -50,13 +50,12 @@ def differences(
 
     Both sides hold the same notes in the same order, with the same gold labels.
     """
-    sides = [(side, _note_values(side.cohort, ks)) for side in (one, other)]
+    sides = [_Summed.of(side, ks) for side in (one, other)]
     drawn = intervals.weights(one.cohort.size, rounds, seed)
-    bootstrap = [_rounds([(side, values, drawn)]) for side, values in sides]
+    bootstrap = [_rounds([(side, drawn)]) for side in sides]
     swapped = exchanges(one.cohort.size, rounds, seed)
     randomised = [
-        _rounds([(*side, weights) for side, weights in zip(sides, shares, strict=True)])
-        for shares in ((1 - swapped, swapped), (swapped, 1 - swapped))
+        _rounds(list(zip(sides, shares, strict=True))) for shares in ((1 - swapped, swapped), (swapped, 1 - swapped))
     ]
     found = {}
     for name in [name for name in bootstrap[0] if name in estimates]:
@@ -72,19 +71,30 @@ def exchanges(patients: int, rounds: int, seed: int) -> NDArray[np.float64]:
     return np.random.default_rng([seed, 1]).integers(0, 2, (rounds, patients)).astype(np.float64)
 
 
-def _note_values(cohort: Cohort, ks: Sequence[int]) -> Rounds:
-    ranking = rank_notes(cohort, ks)
-    precision = {f"p_at_{k}": ranking.hits[k] / k for k in ks}
-    return {"map": ranking.average_precision, "r_precision": ranking.r_precision, **precision}
+@dataclass(frozen=True)
+class _Summed:
+    """A side, summed up: per patient for F1, per note for ranking."""
+
+    cohort: Cohort
+    f1: dict[str, intervals.Sums]
+    ranking: Rounds
+
+    @classmethod
+    def of(cls, side: Side, ks: Sequence[int]) -> _Summed:
+        f1 = {suffix: intervals.patient_sums(side.cohort, side.tau[kind]) for kind, suffix in F1_KINDS}
+        ranking = rank_notes(side.cohort, ks)
+        precision = {f"p_at_{k}": ranking.hits[k] / k for k in ks}
+        values = {"map": ranking.average_precision, "r_precision": ranking.r_precision, **precision}
+        return cls(side.cohort, f1, values)
 
 
-def _rounds(parts: Sequence[tuple[Side, Rounds, NDArray[np.float64]]]) -> Rounds:
-    """Each metric, per round, of a coder put together from parts: a side, its values a note, weights (R, P)."""
+def _rounds(parts: Sequence[tuple[_Summed, NDArray[np.float64]]]) -> Rounds:
+    """Each metric, per round, of a coder put together from parts: a side and its weights (R, P)."""
     rounds: Rounds = {}
-    for kind, suffix in F1_KINDS:
-        weighed = [(side.cohort, side.tau[kind], weights) for side, _, weights in parts]
+    for _, suffix in F1_KINDS:
+        weighed = [(side.f1[suffix], weights) for side, weights in parts]
         rounds[f"micro_f1{suffix}"], rounds[f"macro_f1{suffix}"] = intervals.f1_rounds_of(weighed)
-    sums = [intervals.note_sums(side.cohort, weights, values) for side, values, weights in parts]
+    sums = [intervals.note_sums(side.cohort, weights, side.ranking) for side, weights in parts]
     totals = {name: np.sum([each[name] for each in sums], axis=0) for name in sums[0]}
     notes = totals.pop("")
     return rounds | {name: total / notes for name, total in totals.items()}
