@@ -28,8 +28,9 @@ from chartcode.tables.labels import Gold, read_gold
 
 ROUNDS = 1000  # where evaluate.bootstrap_rounds is 0
 FOOTNOTE = (
-    "[low, high]: 95% paired bootstrap over patients. p: approximate randomisation, two-sided, patients exchanged;\n"
-    f"each metric for itself, not corrected for their number. {NOTHING} : withheld (small cell) or not defined."
+    "[low, high]: 95% paired bootstrap over patients.\n"
+    "p: approximate randomisation over patients, two-sided, each metric for itself. "
+    f"{NOTHING} : withheld (small cell) or not defined."
 )
 
 

@@ -32,6 +32,9 @@ def test_decisions_equal_scikit_learn(ward: Cohort, seed: int) -> None:
         if ward.labels > 1:
             by_note = f1_score(truth, called, average="samples", zero_division=1.0)
             assert abs(decisions.example_f1(made) - by_note) < 1e-12
+            share = np.count_nonzero(ward.label_positives) / ward.labels
+            over_all_labels = f1_score(truth, called, average="macro", zero_division=0)
+            assert abs(np.nan_to_num(decisions.macro_f1(made)) * share - over_all_labels) < 1e-12
             if truth.any():
                 assert abs(decisions.micro_f1(made) - f1_score(truth, called, average="micro", zero_division=0)) < 1e-12
 

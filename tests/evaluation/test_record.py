@@ -85,6 +85,8 @@ def test_shuffled_test_labels_move_the_test_metrics_and_nothing_else(hospital: P
     name = "metrics/tfidf/metrics.json"
     before, after = json.loads(honest[name])["tfidf"], json.loads(shuffled[name])["tfidf"]
     assert after["val"] == before["val"]
+    parts = [json.loads(files["metrics/tfidf/slices.json"])["tfidf"] for files in (honest, shuffled)]
+    assert parts[0]["val"] == parts[1]["val"] and parts[0]["test"] != parts[1]["test"]
     assert after["test"]["micro_f1"] < before["test"]["micro_f1"] - 0.05
     same = ["data/evaluation/tfidf/thresholds.json", "metrics/tfidf/plots/precision_recall_val.csv"]
     assert all(shuffled[file] == honest[file] for file in [*same, "metrics/tfidf/plots/reliability_val.csv"])

@@ -1,8 +1,9 @@
 """What happens when scores become codes on a bill: right, wrong and missed codes, per label and per note.
 
 A code is called when score >= threshold. F1 = 2 TP / (called + true), 0 when that sum is 0. The literature has two
-macro-F1: `macro_f1`, the mean over labels with at least one true note in the split, and `macro_f1_harmonic`, the
-harmonic mean of macro precision and macro recall over all labels (CAML, Mullenbach et al. 2018; then MSMN, PLM-ICD).
+macro-F1: `macro_f1`, the mean over labels with at least one true note in the split (scikit-learn's mean over all labels
+is that times labels_with_positives / labels, since F1 without a true note is 0), and `macro_f1_harmonic`, the harmonic
+mean of macro precision and macro recall over all labels (CAML, Mullenbach et al. 2018; then MSMN, PLM-ICD).
 """
 
 from __future__ import annotations
