@@ -112,6 +112,8 @@ def test_the_summary_counts_notes_and_categories_and_hides_few(ward: Cohort) -> 
     group = Counter(names[int(np.digitize(d, [-5, -1, 2, 6]))] for d in difference)
     for name, numbers in told["balance"].items():
         assert numbers["n"] is None or (numbers["n"] == group[name] and not 0 < numbers["n"] < 11)
+    untold = sum(group[name] for name, numbers in told["balance"].items() if numbers["n"] is None)
+    assert untold == ward.n or not 0 < untold < 11
     categories = sorted({code[:3] for code in ward.codes})
     columns = [[j for j, code in enumerate(ward.codes) if code[:3] == c] for c in categories]
     collapsed = [np.stack([cells[:, own].any(axis=1) for own in columns], axis=1) for cells in (truth, called)]

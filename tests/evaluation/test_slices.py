@@ -105,6 +105,11 @@ def test_500_random_wards_give_no_small_count_away_by_their_slices(block: int) -
         facts, tau = facts_of(ward, seed), np.full(ward.labels, 0.5, dtype=np.float32)
         train = rng.choice([0, 5, 30, 700], ward.labels)
         shown = published(ward, tau, facts, train)
+        assert ward.size >= 11 or not shown
+        for name, numbers in shown.get("train_notes", {}).items():
+            own = train == {"0": 0, "1-10": 5, "11-50": 30, "501+": 700}[name]
+            patients = len(set(ward.patients[oracles.dense(ward)[:, own].any(axis=1)]))
+            assert not small(patients) or (numbers["micro_f1"], numbers["macro_f1"]) == (None, None)
         every, groups = np.arange(ward.labels), note_groups(facts, ward.n_codes)
         for dimension, parts in shown.items():
             if dimension == "train_notes":

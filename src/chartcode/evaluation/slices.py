@@ -67,7 +67,12 @@ def slices(
     precision: NDArray[np.float64],
     params: EvaluateParams,
 ) -> Slices:
-    """Every dimension with its groups. `train` (L,) train notes of a label, `precision` (N,) average precision."""
+    """Every dimension with its groups; none for fewer than 11 patients.
+
+    `train` (L,) train notes of a label, `precision` (N,) average precision.
+    """
+    if cohort.size < SMALLEST:
+        return {}
     drawn = intervals.weights(cohort.size, params.bootstrap_rounds, params.seed)
     published: Slices = {"train_notes": _of_labels(cohort, calls, train, drawn)}
     for dimension, groups in note_groups(facts, cohort.n_codes).items():
@@ -153,7 +158,7 @@ def _of_notes(
             "map": Guarded(
                 float(values.mean()), (*pairs, labelled, *ends(values, len(rows)), *ends(values, labelled), first)
             ),
-            **_f1(cells, by_label[:, g], _rounds(cohort, drawn, by_note * (groups == name))),
+            **_f1(cells, by_label[:, g], _rounds(cohort, drawn, by_note * (groups == name)), patients),
         }
     return publish_parts(numbers, sizes)
 
@@ -175,7 +180,7 @@ def _of_labels(
         numbers[name] = {
             "labels": Guarded(labels),
             "positives": Guarded(true, (true, cohort.n * labels - true, patients)),
-            **_f1(cells, by_label[:, own], _rounds(cohort, drawn, by_note)),
+            **_f1(cells, by_label[:, own], _rounds(cohort, drawn, by_note), patients),
         }
     return publish_parts(numbers, sizes)
 
@@ -189,16 +194,19 @@ def _rounds(cohort: Cohort, drawn: NDArray[np.float64], by_note: NDArray[np.floa
     return np.where(true > 0, f1(right, called, true), np.nan)
 
 
-def _f1(cells: tuple[int, ...], by_label: NDArray[Any], rounds: NDArray[np.float64]) -> dict[str, Guarded]:
-    """Micro- and macro-F1 of a group: its right, false, missed and rightly left cells, and (3, labels) sums."""
+def _f1(
+    cells: tuple[int, ...], by_label: NDArray[Any], rounds: NDArray[np.float64], patients: int
+) -> dict[str, Guarded]:
+    """Micro- and macro-F1 of a group, from its right, false, missed and rightly left cells and (3, labels) sums."""
     right, false, missed, _ = cells
     present = by_label[2] > 0
     micro = float(f1(right, right + false, right + missed)) if right + missed else float("nan")
     macro = float(f1(*by_label[:, present]).mean()) if present.any() else float("nan")
     # The macro-F1 of a single label is that label's F1.
     alone = cells if np.count_nonzero(present) < 2 else (0,) * len(cells)
-    numbers = {"micro_f1": Guarded(micro, cells), "macro_f1": Guarded(macro, alone)}
+    counts = (*cells, patients)
+    numbers = {"micro_f1": Guarded(micro, counts), "macro_f1": Guarded(macro, (*alone, patients))}
     if not np.isnan(rounds).all():
         low, high = intervals.interval(rounds, micro)
-        numbers |= {"micro_f1_lo": Guarded(low, cells), "micro_f1_hi": Guarded(high, cells)}
+        numbers |= {"micro_f1_lo": Guarded(low, counts), "micro_f1_hi": Guarded(high, counts)}
     return numbers
