@@ -158,8 +158,8 @@ def whole(cohort: Cohort) -> None:
     step("error analysis", lambda: (errors.confusions(cohort, calls), errors.suspects(cohort, calls, cohort.patients)))
     blurred = replace(cohort, scores=(0.9 * cohort.scores + 0.05).astype(np.float32))
     sides, seen = (Side(cohort, tau), Side(blurred, tau)), {"micro_f1": 0.01, "macro_f1": 0.01, "map": 0.0}
-    pairs = 1000 if cohort.labels <= MANY_LABELS else 100
-    step(f"two coders: interval and p, {pairs} rounds", lambda: differences(*sides, seen, PARAMS.top_k, pairs, 1))
+    test = f"two coders: interval and p, {ROUNDS_OF_ALL} rounds"
+    step(test, lambda: differences(*sides, seen, PARAMS.top_k, ROUNDS_OF_ALL, 1))
     for kind in ("platt", "isotonic"):
         step(f"calibration, {kind}, one of six fits", lambda: fit(cohort, kind, True).apply(cohort.scores))  # noqa: B023
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
