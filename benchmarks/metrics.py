@@ -1,7 +1,7 @@
-"""How long the metrics take beside scikit-learn, in one run on one machine, and what the full label space costs.
+"""How long metrics, intervals and tests take, beside scikit-learn where it has them, and for the full label space.
 
 Alone    python -m benchmarks.metrics          12,000 notes x 50 labels, paired with scikit-learn
-         python -m benchmarks.metrics full     every metric at 12,000 notes x 8,000 labels: seconds and peak RSS
+         python -m benchmarks.metrics full     20,000 notes x 7,942 labels, MIMIC-IV's: seconds and peak RSS
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
@@ -19,15 +21,24 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve, roc_auc_score
 
+from chartcode.evaluation import errors
+from chartcode.evaluation.areas import area_rounds, calibration_rounds
 from chartcode.evaluation.cohort import Cohort, make
+from chartcode.evaluation.decisions import Calls
 from chartcode.evaluation.discrimination import auroc, average_precision, over_all, per_label, precision_at_recall
-from chartcode.evaluation.headline import headline, label_scores
+from chartcode.evaluation.headline import FEW_ROUNDS, MANY_LABELS, headline, label_scores
+from chartcode.evaluation.intervals import f1_rounds, note_means, weights
+from chartcode.evaluation.paired import Side, differences
 from chartcode.evaluation.ranking import rank_notes
+from chartcode.evaluation.recalibration import fit
 from chartcode.evaluation.thresholds import best_threshold, choose
 from chartcode.params import EvaluateParams
 
-ROUNDS = 5
-PARAMS = EvaluateParams(threshold="global", top_k=[5, 8, 15], bootstrap_rounds=1000, seed=1)
+ROUNDS = 5  # of each paired timing
+ROUNDS_OF_ALL = 1000  # of the bootstrap
+PARAMS = EvaluateParams(
+    threshold="global", calibrate="none", cross_fit=False, top_k=[5, 8, 15], bootstrap_rounds=1000, seed=1
+)
 
 
 def ward(notes: int, labels: int, mean_codes: float) -> Cohort:
@@ -122,30 +133,50 @@ def against_sklearn(cohort: Cohort) -> None:
 
 
 def whole(cohort: Cohort) -> None:
-    """Each step of evaluate on one split."""
-    print(f"{cohort.n} notes x {cohort.labels} labels, {cohort.true_scores.size} true pairs; CPU seconds")
+    """Each step of evaluate on one split, and of a comparison of two coders."""
+    print(f"{cohort.n} notes x {cohort.labels} labels, {cohort.true_scores.size} true pairs, {cohort.size} patients")
+    print(f"{'':44s} {'CPU s':>8s}")
     begin = time.process_time()
-    used, cells = timed(lambda: over_all(cohort))
-    print(f"  sort every score            {used:8.2f}")
-    used, chosen = timed(lambda: choose(cohort, cells))  # type: ignore[arg-type]
-    print(f"  thresholds                  {used:8.2f}")
-    used, labels = timed(lambda: label_scores(cohort))
-    print(f"  AUROC, AUPRC, ECE per label {used:8.2f}")
-    used, _ = timed(lambda: precision_at_recall(cells))  # type: ignore[arg-type]
-    print(f"  precision-recall curve      {used:8.2f}")
-    used, _ = timed(lambda: rank_notes(cohort, PARAMS.top_k))
-    print(f"  P@k, R-precision, MAP       {used:8.2f}")
-    for rounds in (0, PARAMS.bootstrap_rounds):
-        params = PARAMS.model_copy(update={"bootstrap_rounds": rounds})
-        used, _ = timed(lambda: headline(cohort, chosen, labels, cells, params))  # type: ignore[arg-type] # noqa: B023
-        print(f"  headline, {rounds:5d} rounds      {used:8.2f}")
+    cells = step("sort every score", lambda: over_all(cohort))
+    chosen = step("thresholds, global and per label", lambda: choose(cohort, cells))
+    labels = step("AUROC, AUPRC, ECE per label", lambda: label_scores(cohort))
+    step("precision-recall curve", lambda: precision_at_recall(cells))
+    ranking = step("P@k, R-precision, MAP", lambda: rank_notes(cohort, PARAMS.top_k))
+    tau, without = chosen.arrays(), PARAMS.model_copy(update={"bootstrap_rounds": 0})
+    step("every headline number, no intervals", lambda: headline(cohort, tau, labels, cells, ranking, without))
+    single = time.process_time() - begin
+    drawn = step(f"bootstrap: draw patients, {ROUNDS_OF_ALL} rounds", lambda: weights(cohort.size, ROUNDS_OF_ALL, 1))
+    notes = {"map": ranking.average_precision} | {f"p_at_{k}": hits / k for k, hits in ranking.hits.items()}
+    step(f"  P@k and MAP, {ROUNDS_OF_ALL} rounds", lambda: note_means(cohort, drawn, notes))
+    for kind in ("global", "per_label"):
+        step(f"  micro- and macro-F1, {kind}, {ROUNDS_OF_ALL} rounds", lambda: f1_rounds(cohort, drawn, tau[kind]))  # noqa: B023
+    some = drawn[:FEW_ROUNDS] if cohort.labels > MANY_LABELS else drawn
+    step(f"  AUROC and AUPRC, macro and micro, {len(some)} rounds", lambda: area_rounds(cohort, some, cells))
+    step(f"  ECE, {len(some)} rounds", lambda: calibration_rounds(cohort, some, cells))
+    intervals = time.process_time() - begin - single
+    calls = step("calls", lambda: Calls.of(cohort, tau["global"]))
+    step("error analysis", lambda: (errors.confusions(cohort, calls), errors.suspects(cohort, calls, cohort.patients)))
+    blurred = replace(cohort, scores=(0.9 * cohort.scores + 0.05).astype(np.float32))
+    sides, seen = (Side(cohort, tau), Side(blurred, tau)), {"micro_f1": 0.01, "macro_f1": 0.01, "map": 0.0}
+    test = f"two coders: interval and p, {ROUNDS_OF_ALL} rounds"
+    step(test, lambda: differences(*sides, seen, PARAMS.top_k, ROUNDS_OF_ALL, 1))
+    for kind in ("platt", "isotonic"):
+        step(f"calibration, {kind}, one of six fits", lambda: fit(cohort, kind, True).apply(cohort.scores))  # noqa: B023
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"  all                         {time.process_time() - begin:8.2f}   peak RSS {peak:.0f} MB")
+    print(f"{'metrics':44s} {single:8.2f}\n{'their intervals':44s} {intervals:8.2f}\npeak RSS {peak:.0f} MB")
+
+
+def step(name: str, work: Callable[[], Any]) -> Any:
+    """Run one step, print its CPU seconds and return what it made."""
+    used, made = timed(work)
+    print(f"{name:44s} {used:8.2f}", flush=True)
+    return made
 
 
 if __name__ == "__main__":
+    area_rounds(ward(40, 3, 1), np.ones((2, 20)), over_all(ward(40, 3, 1)))  # compiles the loops
     if sys.argv[1:] == ["full"]:
-        whole(ward(12_000, 8_000, 15))
+        whole(ward(20_000, 7_942, 15))
     else:
         small = ward(12_000, 50, 5)
         against_sklearn(small)

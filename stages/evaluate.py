@@ -1,7 +1,7 @@
 """Judge one coder: how right, how well ranked, how well calibrated, and how sure we are.
 
 Reads    data/gold, data/scores/<coder>
-Writes   metrics/<coder> (Git: aggregates only), data/evaluation/<coder> (cache: per-code table, thresholds)
+Writes   metrics/<coder> (Git: aggregates only), data/evaluation/<coder> (cache: per code, errors, thresholds)
 Params   evaluate
 Alone    python -m stages.evaluate tfidf
 """

@@ -1,7 +1,7 @@
 """Label vocabulary, multi-hot labels and row index.
 
 Reads   data/silver/, data/split/
-Writes  data/gold/: labels.npz, label_names.json, hadm_ids.parquet, splits.parquet
+Writes  data/gold/: labels.npz, label_names.json, hadm_ids.parquet, splits.parquet, facts.parquet
 Params  gold
 Alone   python -m stages.gold
 """

@@ -18,6 +18,7 @@ import pytest
 from chartcode import cli
 from chartcode.artifacts import Artifact, writing
 from chartcode.coders.tfidf import TfidfCoder
+from chartcode.evaluation.recalibration import Calibrator, Map
 from tests.coders.test_tfidf import fitted, notes
 
 COUNT = 90
@@ -70,6 +71,20 @@ def test_the_scores_are_the_coders_best_first(place: Path, tmp_path: Path, sourc
             assert score == pytest.approx(expected[row, coder.codes.index(code)], abs=1e-6)
     assert found["note_id"].to_pylist()[::3] == [f"note-{n}" for n in range(COUNT)]
     assert found["rank"].to_pylist() == [1, 2, 3] * COUNT
+
+
+def test_calibrated_thresholds_meet_calibrated_scores(place: Path, tmp_path: Path) -> None:
+    coder = TfidfCoder.load(Artifact(place / "model"))
+    maps = Calibrator("platt", coder.codes, True, tuple(Map(np.array([2.0]), np.array([j - 1.0])) for j in range(3)))
+    with writing(tmp_path / "judged", "test") as writer:
+        writer.json("thresholds.json", {"ships": "global", "global": 0.3, "none": 0.5, "per_label": {}})
+        writer.npz("calibration.npz", None, **maps.arrays())
+    out = tmp_path / "codes.parquet"
+    assert run(place, "notes.parquet", out, "--thresholds", str(tmp_path / "judged")) == 0
+    expected = maps.apply(coder.scores(notes(COUNT, 5).read(coder.reads)))
+    found = table(out)
+    np.testing.assert_allclose(found["score"].to_numpy().reshape(COUNT, 3), -np.sort(-expected, axis=1), atol=1e-6)
+    assert found["called"].to_pylist() == [score >= np.float32(0.3) for score in found["score"].to_numpy()]
 
 
 def test_few_notes_at_a_time_and_few_codes_a_note(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from chartcode.evaluation.cohort import Cohort, make
 from chartcode.evaluation.discrimination import over_all
 from chartcode.evaluation.headline import headline, label_scores
+from chartcode.evaluation.ranking import rank_notes
 from chartcode.evaluation.thresholds import ChosenThresholds
 from chartcode.params import EvaluateParams
-from chartcode.privacy import SMALLEST, Guarded, merge_small, publish, small
+from chartcode.privacy import SMALLEST, Guarded, merge_small, publish, publish_parts, small
 from tests.evaluation import oracles
 
-PARAMS = EvaluateParams(threshold="global", top_k=[1, 3], bootstrap_rounds=0, seed=1)
+PARAMS = EvaluateParams(threshold="global", calibrate="none", cross_fit=False, top_k=[1, 3], bootstrap_rounds=0, seed=1)
 
 
 def test_a_small_cell_is_one_to_ten() -> None:
@@ -166,7 +167,9 @@ def published(ward: Cohort, tau: float = 0.5, params: EvaluateParams = PARAMS) -
     """What evaluate would write about a ward."""
     own = np.full(ward.labels, tau, dtype=np.float32)
     chosen = ChosenThresholds(ward.codes, np.float32(tau), own, np.zeros(ward.labels, dtype=bool))
-    return publish(headline(ward, chosen, label_scores(ward), over_all(ward), params), ward.size)
+    ranking = rank_notes(ward, params.top_k)
+    numbers = headline(ward, chosen.arrays(), label_scores(ward), over_all(ward), ranking, params)
+    return publish(numbers, ward.size)
 
 
 @pytest.mark.parametrize("block", range(20))
@@ -274,6 +277,29 @@ def test_merged_bins_show_no_small_cell_and_keep_every_one(pairs: list[tuple[int
     else:
         total, true = sum(size for size, _, _ in cells), sum(true for _, true, _ in cells)
         assert not cells or small(true) or small(total - true)
+
+
+COUNTS = st.tuples(st.integers(0, 40), st.integers(0, 40))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.dictionaries(st.sampled_from("abcdef"), st.tuples(COUNTS, COUNTS), min_size=1))
+def test_a_part_withheld_does_not_follow_from_the_whole_less_the_others(
+    tables: dict[str, tuple[tuple[int, int], tuple[int, int]]],
+) -> None:
+    parts = {name: {"x": Guarded(0.5, x), "y": Guarded(0.25, y)} for name, (x, y) in tables.items()}
+    shown = publish_parts(parts, {name: sum(x) for name, (x, _) in tables.items()})
+    assert list(shown) == list(tables)
+    for key, place in (("x", 0), ("y", 1)):
+        told = {name for name in tables if shown[name][key] is not None}
+        untold = set(tables) - told
+        for name in told:
+            assert not any(small(count) for count in tables[name][place])
+        if untold and told:  # the reader knows the whole, and every count of the parts that are told
+            assert len(untold) > 1
+            assert not any(small(sum(tables[name][place][i] for name in untold)) for i in (0, 1))
+    if all(not small(count) for pair in tables.values() for counts in pair for count in counts):
+        assert all(None not in numbers.values() for numbers in shown.values())
 
 
 def test_large_bins_stay_as_they_are() -> None:

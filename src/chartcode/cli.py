@@ -43,8 +43,15 @@ def _parser() -> argparse.ArgumentParser:
     link.add_argument("--note", type=Path, metavar="DIR", help="discharge.csv.gz of MIMIC-IV-Note, at or below DIR")
     link.add_argument("--splits", type=Path, metavar="FILE", help="a published split: Edin's or Nguyen's, or a table")
 
-    compare = _command(commands, "compare", _compare, "print the metrics of all coders side by side")
-    compare.add_argument("coders", nargs="*", metavar="CODER", help="only these (default: every coder judged)")
+    compare = _command(
+        commands, "compare", _compare, "print the metrics of all coders side by side; of two, test their difference"
+    )
+    compare.add_argument(
+        "coders",
+        nargs="*",
+        metavar="CODER",
+        help="only these (default: every coder judged); two may also be CODER@REV or folders of scores",
+    )
     compare.add_argument("--all", action="store_true", dest="everything", help="every number, not the headline alone")
 
     predict = _command(commands, "predict", _predict, "code the notes of a file with a fitted coder")
@@ -149,9 +156,17 @@ def _link_mimic(chosen: argparse.Namespace) -> None:
 
 
 def _compare(chosen: argparse.Namespace) -> None:
-    from chartcode import compare
+    from chartcode import compare, versus
 
-    sys.stdout.write(compare.render(compare.read_metrics(coders=chosen.coders), everything=chosen.everything))
+    named = all(versus.is_name(coder) for coder in chosen.coders)
+    if named:
+        sys.stdout.write(compare.render(compare.read_metrics(coders=chosen.coders), everything=chosen.everything))
+    elif len(chosen.coders) != 2:
+        raise DataError("compare: a CODER@REV or a folder of scores needs one other to be held against")
+    if len(chosen.coders) == 2:
+        _at_root()
+        sys.stdout.flush()
+        sys.stdout.write(("\n" if named else "") + versus.render(*chosen.coders))
 
 
 def _predict(chosen: argparse.Namespace) -> None:

@@ -74,7 +74,7 @@ def render(judged: Judged, *, everything: bool = False, folder: Path = METRICS, 
         numbers = [judged[coder][split] for coder in coders]
         names = _names(numbers, everything=everything)
         rows = [[split, *coders], *([name, *(_cell(name, values) for values in numbers)] for name in names)]
-        blocks.append(_aligned(rows))
+        blocks.append(aligned(rows))
     if any(f"{name}_lo" in values for splits in judged.values() for values in splits.values() for name in values):
         blocks.append(f"[low, high]: 95% bootstrap over patients. {NOTHING} : withheld (small cell) or not defined.")
     blocks.append(
@@ -110,7 +110,8 @@ def _cell(name: str, values: Numbers) -> str:
     return f"{value:.3f}"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as columns for a terminal, the first one underlined."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

@@ -88,6 +88,8 @@ class EvaluateParams(Section):
 
     section: ClassVar[str] = "evaluate"
     threshold: Literal["global", "per_label", "none"]
+    calibrate: Literal["none", "platt", "isotonic"]
+    cross_fit: bool
     top_k: list[Positive]
     bootstrap_rounds: Count
     seed: Seed

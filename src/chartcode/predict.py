@@ -2,8 +2,9 @@
 
 In    CSV, CSV.gz or Parquet with the columns note_id and text (MIMIC-IV's discharge.csv.gz is one); raw text, cleaned
       here as silver cleans it
-Out   CSV or Parquet: note_id, rank (1 = the likeliest code), code, score, and `called` where thresholds are given;
-      notes in the order of the file. It speaks of patients: keep it where you keep the notes
+Out   CSV or Parquet: note_id, rank (1 = the likeliest code), code, score, and `called` where thresholds are given (the
+      scores are then calibrated, if that evaluation was); notes in the order of the file. It speaks of patients: keep
+      it where you keep the notes
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,9 @@ from chartcode.tables.cleaning import clean_batch
 from chartcode.tables.contracts import check
 from chartcode.tables.raw_csv import read_batches
 from chartcode.tables.schemas import Column, RawTable
+
+if TYPE_CHECKING:
+    from chartcode.evaluation.recalibration import Calibrator
 
 NOTES = RawTable("notes", "", (Column("note_id", "string", required=True), Column("text", "string", required=True)))
 TOGETHER = 8192  # notes scored at once: one reading of a large model's weights
@@ -51,7 +55,7 @@ def predict(notes: Path, model: Path, out: Path, top: int | None = None, thresho
     if not out.name.endswith((".csv", ".parquet")):
         raise DataError(f"{out}: name it .csv or .parquet")
     coder = load_coder(Artifact(model))
-    tau = None if thresholds is None else _thresholds(Artifact(thresholds), coder)
+    tau, calibrator = (None, None) if thresholds is None else _judgement(Artifact(thresholds), coder)
     schema = pa.schema([("note_id", pa.string()), ("rank", pa.int32()), ("code", pa.string()), ("score", pa.float32())])
     if tau is not None:
         schema = schema.append(pa.field("called", pa.bool_()))
@@ -60,6 +64,7 @@ def predict(notes: Path, model: Path, out: Path, top: int | None = None, thresho
         bar = tqdm(desc="predict", unit=" notes", disable=None, leave=False)
         for batches in _together(_read(notes)):
             scores = coder.scores(batches)
+            scores = scores if calibrator is None else calibrator.apply(scores)
             ids = pa.concat_arrays([batch.column("note_id") for batch in batches])
             some = max(1, ROWS // len(coder.codes))
             for start in range(0, len(ids), some):
@@ -80,14 +85,19 @@ def load_coder(artifact: Artifact) -> Coder[Any]:
     return coder
 
 
-def _thresholds(evaluation: Artifact, coder: Coder[Any]) -> FloatArray:
-    """The threshold of each code (L,), of the kind that `evaluate.threshold` chose."""
+def _judgement(evaluation: Artifact, coder: Coder[Any]) -> tuple[FloatArray, Calibrator | None]:
+    """The threshold of each code (L,), of the kind that `evaluate.threshold` chose, and the calibration before it."""
     known = evaluation.json("thresholds.json")
     if set(known["per_label"]) != set(coder.codes):
         raise ArtifactError(f"{evaluation.folder}: thresholds of other codes than the model has; take those of its run")
     own = known["per_label"] if known["ships"] == "per_label" else {}
     rest = known["none" if known["ships"] == "none" else "global"]
-    return np.array([own.get(code, rest) for code in coder.codes], np.float32)
+    tau = np.array([own.get(code, rest) for code in coder.codes], np.float32)
+    from chartcode.evaluation.recalibration import CALIBRATION, Calibrator  # and with it SciPy's optimizers
+
+    if CALIBRATION not in evaluation.names():
+        return tau, None
+    return tau, Calibrator.read(evaluation.npz(CALIBRATION), coder.codes)
 
 
 def _rows(ids: pa.Array, scores: FloatArray, coder: Coder[Any], top: int | None, tau: FloatArray | None) -> pa.Table:

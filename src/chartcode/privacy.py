@@ -56,6 +56,37 @@ def publish(numbers: Mapping[str, Guarded], patients: int) -> dict[str, float | 
     return shown
 
 
+def publish_parts(
+    parts: Mapping[str, Mapping[str, Guarded]], sizes: Mapping[str, int]
+) -> dict[str, dict[str, float | int | None]]:
+    """The numbers of the parts of a whole whose own numbers are published too; parts in the order given.
+
+    What one part withholds follows from the whole less the others. So what some part must withhold is withheld from
+    more parts, the smallest by `sizes` first, until at least two lack it and no count of all of them taken together is
+    small. The counts of a number stand in the same order in every part.
+    """
+    hidden: dict[str, set[str]] = {}
+    for key in sorted({key for numbers in parts.values() for key in numbers}):
+        counts = {name: numbers[key].counts for name, numbers in parts.items() if key in numbers}
+        out = {name for name, each in counts.items() if any(small(count) for count in each)}
+        rest = sorted(set(counts) - out, key=lambda name: (-sizes[name], name))
+        while out and rest and (len(out) < 2 or any(small(sum(each)) for each in _across(counts, out))):
+            out.add(rest.pop())
+        hidden[key] = out
+    return {
+        name: {
+            key: None if value is None or name in hidden[key] else value
+            for key, value in publish(numbers, SMALLEST).items()
+        }
+        for name, numbers in parts.items()
+    }
+
+
+def _across(counts: Mapping[str, tuple[float, ...]], names: set[str]) -> list[tuple[float, ...]]:
+    """The same count of several parts, one tuple a count."""
+    return list(zip(*(counts[name] for name in names), strict=True))
+
+
 def merge_small(cells: list[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
     """Neighbouring bins (size, positives, sum) merged until no bin shows 1..10 positives or 1..10 negatives.
 

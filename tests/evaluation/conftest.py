@@ -44,6 +44,14 @@ def write_gold(folder: Path, truth: np.ndarray, split: np.ndarray = SPLIT, codes
         }
         writer.parquet("hadm_ids.parquet", pa.table(index))
         writer.parquet("splits.parquet", pa.table({"split": split.tolist()}))
+        facts = {
+            "n_tokens": pa.array(200 + notes % 97, pa.int32()),
+            "age": pa.array(20 + notes // 2 % 70, pa.int16()),
+            "sex": [("F", "M")[patient % 2] for patient in notes // 2],
+            "race": [("WHITE", "BLACK/AFRICAN AMERICAN", "ASIAN - CHINESE")[patient % 3] for patient in notes // 2],
+            "year": pa.array(2008 + notes // 2 % 9, pa.int16()),
+        }
+        writer.parquet("facts.parquet", pa.table(facts))
 
 
 def write_scores(
@@ -69,6 +77,14 @@ def write_scores(
             writer.npz(f"{split}.npz", hadm_ids=20_000 + rows, codes=np.asarray(codes), **arrays)
 
 
+def write_params(folder: Path, **changed: object) -> None:
+    """params.yaml with the section evaluate: thresholds global, 50 rounds, or as changed."""
+    values: dict[str, object] = {"threshold": "global", "calibrate": "none", "cross_fit": "false"}
+    values |= {"top_k": [3, 5], "bootstrap_rounds": 50, "seed": 7, **changed}
+    lines = [f"  {key}: {value}\n" for key, value in values.items()]
+    (folder / "params.yaml").write_text("evaluate:\n" + "".join(lines), encoding="utf-8")
+
+
 @pytest.fixture
 def hospital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder that the process runs in, with gold, scores and params.yaml."""
@@ -76,9 +92,7 @@ def hospital(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     truth, scores = truth_and_scores()
     write_gold(tmp_path, truth)
     write_scores(tmp_path, scores)
-    (tmp_path / "params.yaml").write_text(
-        "evaluate:\n  threshold: global\n  top_k:\n  - 3\n  - 5\n  bootstrap_rounds: 50\n  seed: 7\n", encoding="utf-8"
-    )
+    write_params(tmp_path)
     return tmp_path
 
 

@@ -19,8 +19,9 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Bins:
-    """Equal-mass bins (B,), by rising score: cells, true cells, and the sum of their scores."""
+    """Equal-mass bins (B,), by rising score: lowest score, cells, true cells, and the sum of their scores."""
 
+    lowest: NDArray[np.float32]
     size: NDArray[np.int64]
     positives: NDArray[np.int64]
     total: NDArray[np.float64]
@@ -34,7 +35,7 @@ def equal_mass(scores: Sorted, bins: int = BINS) -> Bins:
     start = np.unique(np.searchsorted(values, values[cuts], "left")) if n else np.zeros(0, dtype=np.int64)
     true_before = np.append(np.searchsorted(positives, values[start], "left"), len(positives))
     total = np.add.reduceat(np.maximum(values, 0), start, dtype=np.float64) if n else np.zeros(0)
-    return Bins(np.diff(np.append(start, n)), np.diff(true_before), total)
+    return Bins(values[start], np.diff(np.append(start, n)), np.diff(true_before), total)
 
 
 def calibration_error(scores: Sorted, bins: int = BINS) -> float:

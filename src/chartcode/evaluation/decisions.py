@@ -1,8 +1,9 @@
 """What happens when scores become codes on a bill: right, wrong and missed codes, per label and per note.
 
-A code is called when score >= threshold. F1 = 2 TP / (called + true), 0 when that sum is 0; macro-F1 is the mean over
-labels with at least one true note in the split (not the harmonic mean of macro precision and recall that CAML and
-many after it print).
+A code is called when score >= threshold. F1 = 2 TP / (called + true), 0 when that sum is 0. The literature has two
+macro-F1: `macro_f1`, the mean over labels with at least one true note in the split (scikit-learn's mean over all labels
+is that times labels_with_positives / labels, since F1 without a true note is 0), and `macro_f1_harmonic`, the harmonic
+mean of macro precision and macro recall over all labels (CAML, Mullenbach et al. 2018; then MSMN, PLM-ICD).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from chartcode.evaluation.cohort import Cohort, blocks
 
@@ -49,14 +51,15 @@ class Decisions:
 
 
 def decide(cohort: Cohort, tau: NDArray[np.float32]) -> Decisions:
-    """Call every code whose score reaches `tau` (L,), in float32, and count."""
+    """Call every code whose score reaches `tau` (L,) or (N, L), in float32, and count."""
+    tau = everywhere(tau, cohort)
     called_label = np.zeros(cohort.labels, dtype=np.int64)
     called_note = np.zeros(cohort.n, dtype=np.int64)
     for part in blocks(cohort.n, cohort.labels):
-        called = cohort.scores[part] >= tau
+        called = cohort.scores[part] >= tau[part]
         called_label += np.count_nonzero(called, axis=0)
         called_note[part] = np.count_nonzero(called, axis=1)
-    hit = cohort.true_scores >= tau[cohort.columns]
+    hit = cohort.true_scores >= tau[cohort.rows, cohort.columns]
     return Decisions(
         label_hits=np.bincount(cohort.columns[hit], minlength=cohort.labels),
         label_called=called_label,
@@ -65,6 +68,52 @@ def decide(cohort: Cohort, tau: NDArray[np.float32]) -> Decisions:
         note_called=called_note,
         note_true=cohort.note_positives,
     )
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The cells of a split, (N, L) CSR of ones each: called and true, called, true."""
+
+    right: csr_array
+    called: csr_array
+    true: csr_array
+
+    @classmethod
+    def of(cls, cohort: Cohort, tau: NDArray[np.float32]) -> Calls:
+        """What the thresholds `tau`, (L,) or (N, L), call."""
+        tau = everywhere(tau, cohort)
+        found = [np.nonzero(cohort.scores[part] >= tau[part]) for part in blocks(cohort.n, cohort.labels)]
+        starts = [part.start for part in blocks(cohort.n, cohort.labels)]
+        rows = np.concatenate([here[0] + start for here, start in zip(found, starts, strict=True)])
+        columns = np.concatenate([here[1] for here in found])
+        called = csr_array((np.ones(len(rows)), (rows, columns)), shape=(cohort.n, cohort.labels))
+        true = csr_array(cohort.truth, dtype=np.float64)
+        return cls(csr_array(called.multiply(true)), called, true)
+
+    @property
+    def false(self) -> csr_array:
+        """Called and not true."""
+        return _ones(self.called - self.right)
+
+    @property
+    def missed(self) -> csr_array:
+        """True and not called."""
+        return _ones(self.true - self.right)
+
+    @property
+    def all(self) -> tuple[csr_array, csr_array, csr_array]:
+        """Right, called, true."""
+        return self.right, self.called, self.true
+
+
+def _ones(cells: csr_array) -> csr_array:
+    cells.eliminate_zeros()
+    return cells
+
+
+def everywhere(tau: NDArray[np.float32], cohort: Cohort) -> NDArray[np.float32]:
+    """The threshold of each cell (N, L): thresholds of labels (L,) are a view, and cost no memory."""
+    return np.broadcast_to(tau, (cohort.n, cohort.labels))
 
 
 def ratio(part: Any, whole: Any) -> NDArray[np.float64]:
@@ -89,6 +138,13 @@ def macro_f1(decisions: Decisions) -> float:
     """Mean F1 over labels with at least one true note; NaN without such a label."""
     values = f1(decisions.label_hits, decisions.label_called, decisions.label_true)
     return float(values[decisions.label_true > 0].mean()) if decisions.true else float("nan")
+
+
+def macro_f1_harmonic(decisions: Decisions) -> float:
+    """Harmonic mean of precision and recall, each averaged over all labels, absent and uncalled ones as 0."""
+    precision = float(ratio(decisions.label_hits, decisions.label_called).mean())
+    recall = float(ratio(decisions.label_hits, decisions.label_true).mean())
+    return float(ratio(2 * precision * recall, precision + recall))
 
 
 def micro_f1_all_codes(decisions: Decisions, gold_codes: int) -> float:

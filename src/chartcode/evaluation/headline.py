@@ -4,28 +4,34 @@ Left out on purpose, because nobody reads them in a diff: macro precision and re
 than example-F1, Hamming loss, log loss, R@k over notes without labels (undefined there; R@k is over labelled notes).
 Per-code numbers stay in the DVC cache (per_code.parquet).
 
-Keys: `_labelled` = over notes with at least one label; `_per_label`, `_at_half` = threshold other than the global one;
-`_all_codes` = gold codes outside the label space count as missed; `_predict_all` = the F1 of calling every label on
-every note, `_lift` = what the coder adds to it; `_lo`, `_hi` = 95% patient bootstrap.
+Keys: `macro_f1` and `macro_f1_harmonic` are the two macro-F1 of the literature (decisions.py); `_labelled` = over notes
+with at least one label; `_per_label`, `_at_half` = threshold other than the global one; `_all_codes` = gold codes
+outside the label space count as missed; `_predict_all` = the F1 of calling every label on every note, `_lift` = what
+the coder adds to it; `_lo`, `_hi` = 95% patient bootstrap, of evaluate.bootstrap_rounds rounds; for the areas and `ece`
+of `auc_rounds`, which are 100 beyond 1,000 labels.
 
-F1 on val is at thresholds chosen on the same notes and so a little high; compare coders on test, or by MAP.
+F1 on val is at thresholds chosen on the same notes and so a little high, without evaluate.cross_fit; compare coders on
+test, or by MAP.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chartcode.evaluation import calibration, decisions, discrimination, intervals
+from chartcode.evaluation.areas import area_rounds, calibration_rounds
 from chartcode.evaluation.cohort import Cohort
-from chartcode.evaluation.ranking import NoteRanking, rank_notes
-from chartcode.evaluation.thresholds import ChosenThresholds
+from chartcode.evaluation.ranking import NoteRanking
 from chartcode.params import EvaluateParams
 from chartcode.privacy import Guarded
 
 Numbers = dict[str, Guarded]
+MANY_LABELS = 1000
+FEW_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -48,15 +54,16 @@ def label_scores(cohort: Cohort) -> LabelScores:
 
 def headline(
     cohort: Cohort,
-    chosen: ChosenThresholds,
+    tau: Mapping[str, NDArray[np.float32]],
     labels: LabelScores,
     cells: discrimination.Sorted,
+    ranking: NoteRanking,
     params: EvaluateParams,
 ) -> Numbers:
-    """Every headline number of the split; `cells` are all its scores sorted (discrimination.over_all)."""
-    ks = sorted(set(params.top_k))
-    ranking = rank_notes(cohort, ks)
-    numbers = _size(cohort, labels) | _ranking(cohort, ranking, ks) | _decisions(cohort, chosen)
+    """Every headline number of the split; `tau` are its thresholds by kind, (L,) or (N, L), and `cells` all its scores
+    sorted (discrimination.over_all)."""
+    ks = sorted(ranking.hits)
+    numbers = _size(cohort, labels) | _ranking(cohort, ranking, ks) | _decisions(cohort, tau)
     whole, few = _whole(cohort), _few_labels(cohort)
     numbers |= {
         "auprc_macro": Guarded(discrimination.mean_over_labels(labels.auprc), whole + few),
@@ -72,7 +79,9 @@ def headline(
             "ece_macro": Guarded(float(labels.ece.mean()), whole + few),
         }
     if params.bootstrap_rounds:
-        for key, rounds in _rounds(cohort, chosen, ranking, params).items():
+        found, few_rounds = _rounds(cohort, tau, ranking, cells, params)
+        numbers["auc_rounds"] = Guarded(few_rounds)
+        for key, rounds in found.items():
             low, high = intervals.interval(rounds, numbers[key].value)
             counts = numbers[key].counts
             numbers |= {f"{key}_lo": Guarded(low, counts), f"{key}_hi": Guarded(high, counts)}
@@ -91,7 +100,7 @@ def _few_labels(cohort: Cohort) -> tuple[int, ...]:
     return (*support, *(cohort.n - m for m in support)) if len(support) < 3 else ()
 
 
-def _ends(values: NDArray[np.float64], notes: int) -> tuple[int, int]:
+def ends(values: NDArray[np.float64], notes: int) -> tuple[int, int]:
     """Of `notes`, those above 0 and those below 1 (`values` (N,) in 0..1): a mean close to 0 or 1 counts them."""
     return int(np.count_nonzero(values > 0)), notes - int(np.count_nonzero(values >= 1))
 
@@ -125,7 +134,7 @@ def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
         alone = both if one_each else ()
         numbers[f"p_at_{k}"] = Guarded(found / (k * n), counts)
         numbers[f"p_at_{k}_labelled"] = Guarded(found / (k * max(1, notes)), counts + both)
-        numbers[f"r_at_{k}"] = Guarded(_mean(recall[labelled]), counts + alone + _ends(recall, notes))
+        numbers[f"r_at_{k}"] = Guarded(_mean(recall[labelled]), counts + alone + ends(recall, notes))
     # With one label a note R-precision is P@1 under another name, and would be compared with every other P@k; average
     # precision counts the notes whose first suggestion is right.
     measures = {
@@ -133,13 +142,13 @@ def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
         "r_precision": np.full(n, np.nan) if one_each else ranking.r_precision,
     }
     for key, values in measures.items():
-        counts = whole + _ends(values, n) + _ends(values, notes)
+        counts = whole + ends(values, n) + ends(values, notes)
         if one_each:
             counts += (int(np.count_nonzero(values >= 1)),)
         numbers[key] = Guarded(float(values.mean()), counts)
         numbers[f"{key}_labelled"] = Guarded(_mean(values[labelled]), counts + both)
     every, outside = ranking.average_precision_all_codes, int(cohort.n_codes.sum()) - positives
-    numbers["map_all_codes"] = Guarded(float(every.mean()), numbers["map"].counts).plus(*_ends(every, n), outside)
+    numbers["map_all_codes"] = Guarded(float(every.mean()), numbers["map"].counts).plus(*ends(every, n), outside)
     return numbers
 
 
@@ -155,11 +164,11 @@ def _list_counts(cohort: Cohort, ranking: NoteRanking, ks: list[int], k: int) ->
     return tuple(counts)
 
 
-def _decisions(cohort: Cohort, chosen: ChosenThresholds) -> Numbers:
+def _decisions(cohort: Cohort, tau: Mapping[str, NDArray[np.float32]]) -> Numbers:
     numbers: Numbers = {}
     whole, few = _whole(cohort), _few_labels(cohort)
     for kind, suffix in (("per_label", "_per_label"), ("none", "_at_half"), ("global", "")):
-        made = decisions.decide(cohort, chosen.arrays()[kind])
+        made = decisions.decide(cohort, tau[kind])
         right, false, missed = made.errors
         cells = (right, false, missed, cohort.n * cohort.labels - right - false - missed)
         numbers[f"micro_f1{suffix}"] = Guarded(decisions.micro_f1(made), cells)
@@ -176,6 +185,7 @@ def _decisions(cohort: Cohort, chosen: ChosenThresholds) -> Numbers:
         "exact_match": Guarded(exact / cohort.n, (exact, cohort.n - exact)),
         "example_f1": Guarded(decisions.example_f1(made), (some, cohort.n - exact)),
         # macro_f1 less its lift is the floor.
+        "macro_f1_harmonic": Guarded(decisions.macro_f1_harmonic(made), macro.counts),
         "macro_f1_lift": Guarded(macro.value - _mean(floor), (*macro.counts, *whole, *few)),
         "macro_f1_predict_all": Guarded(_mean(floor), whole + few),
         "micro_f1_all_codes": Guarded(decisions.micro_f1_all_codes(made, gold), (*cells, gold - made.true)),
@@ -187,17 +197,26 @@ def _decisions(cohort: Cohort, chosen: ChosenThresholds) -> Numbers:
 
 
 def _rounds(
-    cohort: Cohort, chosen: ChosenThresholds, ranking: NoteRanking, params: EvaluateParams
-) -> dict[str, NDArray[np.float64]]:
+    cohort: Cohort,
+    tau: Mapping[str, NDArray[np.float32]],
+    ranking: NoteRanking,
+    cells: discrimination.Sorted,
+    params: EvaluateParams,
+) -> tuple[dict[str, NDArray[np.float64]], int]:
+    """Every bootstrapped metric by round, and how many rounds the areas and the calibration error have."""
     drawn = intervals.weights(cohort.size, params.bootstrap_rounds, params.seed)
     values = {f"p_at_{k}": hits / k for k, hits in ranking.hits.items()}
     values |= {"map": ranking.average_precision, "r_precision": ranking.r_precision}
     rounds = intervals.note_means(cohort, drawn, values)
-    arrays = chosen.arrays()
     for kind, suffix in (("global", ""), ("per_label", "_per_label")):
-        micro, macro = intervals.f1_rounds(cohort, drawn, arrays[kind])
+        micro, macro = intervals.f1_rounds(cohort, drawn, tau[kind])
         rounds |= {f"micro_f1{suffix}": micro, f"macro_f1{suffix}": macro}
-    return rounds
+    # These look at every cell, not at calls alone: with thousands of labels a tenth of the rounds has to do.
+    some = drawn[:FEW_ROUNDS] if cohort.labels > MANY_LABELS else drawn
+    rounds |= area_rounds(cohort, some, cells)._asdict()
+    if cohort.probabilities:
+        rounds["ece"] = calibration_rounds(cohort, some, cells)
+    return rounds, len(some)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

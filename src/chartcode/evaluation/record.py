@@ -1,13 +1,16 @@
 """One coder judged: from gold and scores to the numbers in Git and the tables that stay in the cache.
 
 - metrics/<coder>/metrics.json, through DVCLive: {coder: {val: {...}, test: {...}}}, rounded, keys sorted;
+- metrics/<coder>/slices.json: the same by group of notes and of labels, {coder: {split: {dimension: {group: {...}}}}};
 - metrics/<coder>/plots/: precision-recall on a fixed grid of recalls, reliability in merged equal-mass bins;
-- data/evaluation/<coder>/: per_code.parquet (never in Git: recall times support gives small counts away) and
-  thresholds.json, which serving reads.
+- data/evaluation/<coder>/: per_code.parquet (never in Git: recall times support gives small counts away), the tables of
+  errors.py, reliability.parquet (curves of the scores as judged and, with evaluate.calibrate, as the coder gave them),
+  and thresholds.json and calibration.npz (with evaluate.calibrate), which serving reads.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,28 +23,34 @@ from numpy.typing import NDArray
 
 from chartcode.artifacts import Artifact, atomic_file, writing
 from chartcode.errors import DataError
-from chartcode.evaluation import calibration, decisions, discrimination
-from chartcode.evaluation.cohort import Cohort, read_cohort
+from chartcode.evaluation import calibration, decisions, discrimination, errors
+from chartcode.evaluation.cohort import Cohort
+from chartcode.evaluation.fitting import Fitted, fit
 from chartcode.evaluation.headline import LabelScores, headline, label_scores
-from chartcode.evaluation.thresholds import ChosenThresholds, choose
+from chartcode.evaluation.ranking import rank_notes
+from chartcode.evaluation.recalibration import CALIBRATION, Calibrator
+from chartcode.evaluation.slices import Slices, read_facts, slices
 from chartcode.params import EvaluateParams
-from chartcode.privacy import DECIMALS, publish
+from chartcode.privacy import DECIMALS, Guarded, publish
 from chartcode.tables.labels import read_gold
 
 SPLITS = ("val", "test")  # thresholds come from the first
 SCORES = Path("data/scores")
+TABLES = ("per_code", "confusions", "notes", "suspects", "reliability")
 CURVES = {"precision_recall": ("recall", "precision"), "reliability": ("predicted", "observed")}
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A coder's evaluation: published numbers by split, curves by name and split (points, 2), and the cached tables."""
+    """A coder's evaluation: published numbers and slices by split, curves by name and split (points, 2), tables."""
 
     coder: str
     numbers: dict[str, dict[str, float | int | None]]
+    slices: dict[str, Slices]
     curves: dict[tuple[str, str], NDArray[np.float64]]
-    per_code: pa.Table
+    tables: dict[str, pa.Table]
     thresholds: dict[str, Any]
+    calibrator: Calibrator | None
 
 
 def coder_from(arguments: Sequence[str], scores: Path = SCORES) -> str:
@@ -63,43 +72,82 @@ def judge(coder: str, gold: Artifact, scores: Artifact, params: EvaluateParams) 
     for split in SPLITS:
         everything.rows(split)  # an empty split is reported before any work
     train = np.asarray(everything.truth[everything.split == "train"].sum(axis=0)).ravel()
+    fitted = fit(everything, scores, params)
     judged: dict[str, _Split] = {}
-    chosen: ChosenThresholds | None = None
     for split in SPLITS:
-        chosen, judged[split] = _judge_split(read_cohort(everything, scores, split), chosen, train, params)
-    assert chosen is not None
+        rows = everything.rows(split)
+        about = _About(everything.hadm_id[rows], read_facts(gold, rows))
+        judged[split] = _judge_split(fitted, split, about, train, params)
     return Judged(
         coder,
         {split: found.numbers for split, found in judged.items()},
+        {split: found.slices for split, found in judged.items()},
         {(name, split): points for split, found in judged.items() for name, points in found.curves.items()},
-        pa.concat_tables([found.per_code for found in judged.values()]),
-        chosen.as_json(params.threshold),
+        {name: pa.concat_tables([found.tables[name] for found in judged.values()]) for name in TABLES},
+        fitted.chosen.as_json(params.threshold),
+        fitted.calibrator,
     )
+
+
+@dataclass(frozen=True)
+class _About:
+    """The notes of a split: hadm_ids (N,) and what gold's facts.parquet says of them."""
+
+    hadm_ids: NDArray[np.int64]
+    facts: pa.Table
 
 
 @dataclass(frozen=True)
 class _Split:
     numbers: dict[str, float | int | None]
+    slices: Slices
     curves: dict[str, NDArray[np.float64]]
-    per_code: pa.Table
+    tables: dict[str, pa.Table]
 
 
-def _judge_split(
-    cohort: Cohort, chosen: ChosenThresholds | None, train: NDArray[Any], params: EvaluateParams
-) -> tuple[ChosenThresholds, _Split]:
-    """One split, with the thresholds given, or chosen here when there are none yet (val comes first)."""
+def _judge_split(fitted: Fitted, split: str, about: _About, train: NDArray[np.int64], params: EvaluateParams) -> _Split:
+    cohort, tau = fitted.judged[split], fitted.tau[split]
     cells, labels = discrimination.over_all(cohort), label_scores(cohort)
-    chosen = chosen or choose(cohort, cells)
-    numbers = publish(headline(cohort, chosen, labels, cells, params), cohort.size)
+    ranking = rank_notes(cohort, sorted(set(params.top_k)))
+    numbers = headline(cohort, tau, labels, cells, ranking, params)
     recall = discrimination.GRID
     curves = {"precision_recall": np.stack([recall, discrimination.precision_at_recall(cells)], axis=1)}
     if cohort.probabilities:
         curves["reliability"] = calibration.reliability(cells)
-    return chosen, _Split(numbers, curves, _per_code(cohort, chosen, labels, train))
+    before = fitted.raw[split]
+    if fitted.calibrator is not None and before.probabilities:
+        sorted_before, counts = discrimination.over_all(before), numbers["ece"].counts
+        curves["reliability_raw"] = calibration.reliability(sorted_before)
+        numbers |= {
+            "brier_raw": Guarded(calibration.brier(sorted_before), counts),
+            "ece_raw": Guarded(calibration.calibration_error(sorted_before), counts),
+        }
+    calls = decisions.Calls.of(cohort, tau["global"])
+    parts = slices(cohort, calls, about.facts, train, ranking.average_precision, params)
+    tables = {
+        "per_code": _per_code(cohort, fitted, labels, train),
+        "confusions": errors.confusions(cohort, calls),
+        "notes": errors.notes(cohort, calls, about.hadm_ids),
+        "suspects": errors.suspects(cohort, calls, about.hadm_ids),
+        "reliability": _reliability(split, curves),
+    }
+    return _Split(publish(numbers, cohort.size), parts | errors.summary(cohort, calls), curves, tables)
 
 
-def _per_code(cohort: Cohort, chosen: ChosenThresholds, labels: LabelScores, train: NDArray[Any]) -> pa.Table:
-    """One row a label: support, threshold, precision, recall and F1 at both thresholds, AUROC, AUPRC, the floor."""
+def _reliability(split: str, curves: dict[str, NDArray[np.float64]]) -> pa.Table:
+    """The reliability curve of the scores as judged, and before any calibration: `scores` is judged or raw."""
+    shown = {"judged": curves.get("reliability"), "raw": curves.get("reliability_raw")}
+    points = [(split, name, *point) for name, curve in shown.items() if curve is not None for point in curve.tolist()]
+    kinds = {"split": pa.string(), "scores": pa.string(), "predicted": pa.float64(), "observed": pa.float64()}
+    columns = list(zip(*points, strict=True)) or [()] * len(kinds)
+    return pa.table({name: pa.array(values, kinds[name]) for name, values in zip(kinds, columns, strict=True)})
+
+
+def _per_code(cohort: Cohort, fitted: Fitted, labels: LabelScores, train: NDArray[np.int64]) -> pa.Table:
+    """One row a label: support, threshold, calls, precision, recall and F1 at both thresholds, AUROC, AUPRC, the floor.
+
+    The worst labels are those of the smallest `f1_lift`.
+    """
     floor = decisions.predict_all_f1(cohort.label_positives, cohort.n)
     columns: dict[str, Any] = {
         "code": list(cohort.codes),
@@ -109,10 +157,11 @@ def _per_code(cohort: Cohort, chosen: ChosenThresholds, labels: LabelScores, tra
         "prevalence": cohort.label_positives / cohort.n,
     }
     for kind, suffix in (("global", ""), ("per_label", "_per_label")):
-        tau = chosen.arrays()[kind]
-        made = decisions.decide(cohort, tau)
+        made = decisions.decide(cohort, fitted.tau[cohort.split][kind])
         columns |= {
-            f"threshold{suffix}": tau,
+            f"threshold{suffix}": fitted.chosen.arrays()[kind],
+            f"called{suffix}": made.label_called,
+            f"right{suffix}": made.label_hits,
             f"precision{suffix}": decisions.ratio(made.label_hits, made.label_called),
             f"recall{suffix}": decisions.ratio(made.label_hits, made.label_true),
             f"f1{suffix}": decisions.f1(made.label_hits, made.label_called, made.label_true),
@@ -135,10 +184,15 @@ def save(
     """Write the metrics folder and the artifact; returns where they stand. `code` is the digest of the stage's code."""
     cached = data / "evaluation" / judged.coder
     with writing(cached, gold.source, [gold, scores], code) as writer:
-        writer.parquet("per_code.parquet", judged.per_code)
+        for name, table in judged.tables.items():
+            writer.parquet(f"{name}.parquet", table)
         writer.json("thresholds.json", judged.thresholds)
+        if judged.calibrator is not None:
+            writer.npz(CALIBRATION, None, **judged.calibrator.arrays())
     folder = metrics / judged.coder
     _log_numbers(folder, judged)
+    with atomic_file(folder / "slices.json") as path:  # groups in their own order, not sorted
+        path.write_text(json.dumps({judged.coder: judged.slices}, indent=2) + "\n", encoding="utf-8")
     for name, header in CURVES.items():
         for split in SPLITS:
             # A file stands even without points: DVC wants every declared plot.

@@ -3,6 +3,7 @@
 labels.npz          CSR int8 (N, L); row n is row n of silver's notes.parquet, column l is label_names.json[l]
 hadm_ids.parquet    per row: subject_id, hadm_id, note_id, n_codes (distinct codes of the note, in or out of the labels)
 splits.parquet      per row: split
+facts.parquet       per row: n_tokens, age, sex, race, year; by these `evaluate` slices, which does not read silver
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from chartcode.logs import log
 from chartcode.params import GoldParams
 from chartcode.tables import engine
 from chartcode.tables.codes import label_codes
+
+FACTS = ("n_tokens", "age", "sex", "race", "year")
 
 
 def note_counts(labelled: Any, splits: Any, params: GoldParams) -> Any:
@@ -69,6 +72,7 @@ def write_gold(silver: Artifact, split: Artifact, writer: Writer, params: GoldPa
     n_codes = np.zeros(len(splits), np.int32)
     n_codes[[row_of[h] for h in sizes["hadm_id"].to_pylist()]] = sizes["codes"].to_numpy()
     _save(writer, matrix, labels, notes, n_codes, splits)
+    writer.parquet("facts.parquet", silver.table("notes.parquet", FACTS))
     log("gold").info("labels chosen", notes=matrix.shape[0], labels=len(labels), positives=int(matrix.nnz))
 
 

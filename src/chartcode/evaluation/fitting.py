@@ -1,0 +1,98 @@
+"""All that val teaches: how scores become probabilities (if asked to) and from which score on a code is called.
+
+Val and test come out as they are judged. Test never teaches: it meets a calibration and thresholds learned on all of
+val. Val is calibrated by folds of its patients, each by a calibration that has not seen it; with `evaluate.cross_fit`
+its thresholds are chosen so, too. Without, F1 on val is a little high: its thresholds saw the notes they judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chartcode.artifacts import Artifact
+from chartcode.evaluation import recalibration
+from chartcode.evaluation.cohort import Cohort, make, read_cohort
+from chartcode.evaluation.discrimination import over_all
+from chartcode.evaluation.thresholds import ChosenThresholds, choose
+from chartcode.params import EvaluateParams
+from chartcode.tables.labels import Gold
+
+FOLDS = 5
+Learn = Callable[[Cohort], recalibration.Calibrator]
+Taus = dict[str, NDArray[np.float32]]  # kind -> thresholds (L,), or (N, L) where they differ by fold
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Val and test by name: scores as the coder gave them and as they are judged, and thresholds by kind."""
+
+    raw: dict[str, Cohort]
+    judged: dict[str, Cohort]
+    tau: dict[str, Taus]
+    chosen: ChosenThresholds
+    calibrator: recalibration.Calibrator | None
+
+
+def fit(gold: Gold, scores: Artifact, params: EvaluateParams) -> Fitted:
+    """Learn from val, apply to val and test. Raises DataError as read_cohort and choose do."""
+    raw = {split: read_cohort(gold, scores, split) for split in ("val", "test")}
+    judged, calibrator = raw, None
+    folds = patient_folds(raw["val"], params.seed)
+    if params.calibrate != "none":
+        logits = all(cohort.probabilities for cohort in raw.values())
+        learn: Learn = partial(recalibration.fit, kind=params.calibrate, logits=logits)
+        calibrator = learn(raw["val"])
+        judged = {
+            "val": replace(raw["val"], scores=_out_of_fold(raw["val"], folds, learn)),
+            "test": replace(raw["test"], scores=calibrator.apply(raw["test"].scores)),
+        }
+    val = judged["val"]
+    chosen = choose(val, over_all(val))
+    taus = chosen.arrays()
+    tau = {"val": taus, "test": taus}
+    if params.cross_fit:
+        tau["val"] = _cross_fitted(val, folds)
+    return Fitted(raw, judged, tau, chosen, calibrator)
+
+
+def patient_folds(cohort: Cohort, seed: int) -> NDArray[np.int64]:
+    """The fold of each note (N,): that of its patient, folds of equal size."""
+    generator = np.random.default_rng([seed, FOLDS])
+    return (generator.permutation(cohort.size) % FOLDS)[cohort.patients]
+
+
+def _out_of_fold(val: Cohort, folds: NDArray[np.int64], learn: Learn) -> NDArray[np.float32]:
+    """Scores (N, L) of each fold by a calibration learned on the other folds."""
+    made = np.empty_like(val.scores)
+    for fold in np.unique(folds):
+        here = folds == fold
+        made[here] = learn(notes_of(val, np.flatnonzero(~here))).apply(val.scores[here])
+    return made
+
+
+def notes_of(cohort: Cohort, rows: NDArray[Any]) -> Cohort:
+    """Some notes of a cohort."""
+    return make(
+        cohort.split,
+        cohort.codes,
+        cohort.truth[rows],
+        cohort.scores[rows],
+        patients=cohort.patients[rows],
+        n_codes=cohort.n_codes[rows],
+    )
+
+
+def _cross_fitted(val: Cohort, folds: NDArray[np.int64]) -> Taus:
+    """Thresholds of each cell (N, L), chosen on the other folds."""
+    tau: Taus = {}
+    for fold in np.unique(folds):
+        rest = notes_of(val, np.flatnonzero(folds != fold))
+        for kind, found in choose(rest, over_all(rest)).arrays().items():
+            tau.setdefault(kind, np.empty((val.n, val.labels), dtype=np.float32))[folds == fold] = found
+    return tau
