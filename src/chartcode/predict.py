@@ -8,7 +8,6 @@ Out   CSV or Parquet: note_id, rank (1 = the likeliest code), code, score, and `
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +20,8 @@ from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, atomic_file, parquet_writer
 from chartcode.coders.base import Coder, FloatArray
-from chartcode.errors import ArtifactError, DataError
+from chartcode.coders.known import load_coder
+from chartcode.errors import DataError
 from chartcode.tables.cleaning import clean_batch
 from chartcode.tables.contracts import check
 from chartcode.tables.raw_csv import read_batches
@@ -29,7 +29,6 @@ from chartcode.tables.schemas import Column, RawTable
 
 NOTES = RawTable("notes", "", (Column("note_id", "string", required=True), Column("text", "string", required=True)))
 TOGETHER = 8192  # notes scored at once: one reading of a large model's weights
-CODERS = {"tfidf": "TfidfCoder"}  # module of chartcode.coders and its class
 
 
 class Predicted(NamedTuple):
@@ -65,15 +64,6 @@ def predict(notes: Path, model: Path, out: Path, top: int | None = None, thresho
             bar.update(len(ids))
         bar.close()
     return Predicted(seen, len(coder.codes))
-
-
-def load_coder(artifact: Artifact) -> Coder[Any]:
-    """The coder that a model folder holds, whichever it is."""
-    name = str(artifact.json("coder.json").get("coder"))
-    if name not in CODERS:
-        raise ArtifactError(f"{artifact.folder}/coder.json: coder: not one of {', '.join(CODERS)}; update chartcode")
-    coder: Coder[Any] = getattr(importlib.import_module(f"chartcode.coders.{name}"), CODERS[name]).load(artifact)
-    return coder
 
 
 def _thresholds(evaluation: Artifact, coder: Coder[Any]) -> FloatArray:
