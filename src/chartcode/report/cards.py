@@ -8,7 +8,7 @@ from typing import Any
 from chartcode.icd import dotted
 from chartcode.privacy import SMALLEST, small
 from chartcode.report import svg
-from chartcode.report.cells import count, number, percent
+from chartcode.report.cells import about, count, percent
 from chartcode.report.document import Block, Columns, Figure, Heading, Table, Text
 from chartcode.report.facts import TOGETHER, Facts
 
@@ -40,7 +40,7 @@ def data_card(
     what, licence, limits = SOURCES[source]
     split_rows = [[name, count(notes), count(patients), count(pairs)] for name, notes, patients, pairs in found.splits]
     table_rows = [
-        [f"`{name}`", number(made["rows_out"]), count(sum(made["quarantined"].values()))]
+        [f"`{name}`", about(made["rows_out"]), count(sum(made["quarantined"].values()))]
         for name, made in tables.items()
         if made["rows_in"]
     ]
@@ -62,7 +62,7 @@ def data_card(
             [
                 Table(["split", "notes", "patients", "true pairs"], split_rows, "By patient: nobody is in two splits."),
                 Table(
-                    ["table", "rows kept", "quarantined"],
+                    ["table", "rows kept, about", "quarantined"],
                     table_rows,
                     "Bronze: rows that break their contract are set aside, with a reason. –: 1 to 10 rows.",
                 ),
@@ -73,14 +73,17 @@ def data_card(
 
 def _waterfall(steps: Sequence[Mapping[str, Any]]) -> list[Block]:
     rows = folded(steps)
-    first = rows[0][1]
-    drawn = [(name, float(left), f"{left:,d}" + (f"  (−{gone:,d})" if gone else "")) for name, left, gone in rows]
-    figure = svg.bars("From the source's notes to the cohort", drawn, grey=float(first))
-    return [Figure(figure, "Notes left after each rule; a rule that takes 1 to 10 notes is shown with the next.")]
+    removed = {gone: f"  (−{gone:,d})" for _, _, gone in rows if gone and not small(gone)}
+    drawn = [(name, float(left), f"{left:,d}{removed.get(gone, '')}") for name, left, gone in rows]
+    figure = svg.bars("From the source's notes to the cohort", drawn, grey=float(rows[0][1]))
+    return [Figure(figure, "Notes left after each rule; a rule that takes 1 to 10 notes is told with its neighbours.")]
 
 
 def folded(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, int]]:
-    """Step, notes left, notes removed: a rule that removes 1 to 10 notes is joined with those behind it."""
+    """Step, notes left, notes removed: rules that remove 1 to 10 notes are joined with their neighbours.
+
+    Where all rules together remove so few, one row is left, and what it removes must not be shown.
+    """
     rows: list[tuple[str, int, int]] = []
     names: list[str] = []
     held = 0
@@ -90,15 +93,18 @@ def folded(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, int]]:
         if not small(held):
             rows.append((" + ".join(names), int(step["notes"]), held))
             names, held = [], 0
-    if names:  # the last rules take few: their notes are told with the rule before
+    while small(held) and rows:  # the last rules take few: told with the rules before
         name, _, gone = rows.pop()
-        rows.append((" + ".join([name, *names]), int(steps[-1]["notes"]), gone + held))
-    return rows
+        names.insert(0, name)
+        held += gone
+    return [*rows, (" + ".join(names), int(steps[-1]["notes"]), held)] if names else rows
 
 
 def exploration(found: Facts, titles: Mapping[str, str]) -> list[Block]:
     """Lengths, codes per admission, frequency, coverage, commonest labels, co-occurrence."""
-    blocks: list[Block] = [Heading("The notes and their codes"), Columns([_lengths(found), _codes_per_note(found)])]
+    blocks: list[Block] = [Heading("The notes and their codes")]
+    if found.lengths and found.codes_per_note:  # else there are 10 notes or fewer
+        blocks.append(Columns([_lengths(found), _codes_per_note(found)]))
     if len(found.frequency) > 1:
         blocks.append(Columns(_frequency(found)))
     commonest = [
@@ -169,7 +175,7 @@ def model_card(
         ),
         Text(
             "**Limits**: codes outside the label space cannot be suggested; rare codes are coded worst (table above); "
-            "a score is a probability only as far as the reliability curve lies on its diagonal; what the hospital coded "
-            "is taken for the truth."
+            "a score is a probability only as far as the reliability curve lies on its diagonal; what was coded is "
+            "taken for the truth."
         ),
     ]

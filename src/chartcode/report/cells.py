@@ -23,9 +23,14 @@ def with_interval(numbers: Mapping[str, Any], key: str) -> str:
     return value if low is None or high is None else f"{value} [{low:.3f}, {high:.3f}]"
 
 
-def count(value: int) -> str:
+def count(value: int | None) -> str:
     """A count, withheld when it is small."""
-    return NOTHING if small(value) else f"{value:,d}"
+    return NOTHING if value is None or small(value) else f"{value:,d}"
+
+
+def about(value: int) -> str:
+    """A count to two digits, so that no difference of two of them is known to the note."""
+    return f"{float(f'{value:.2g}'):,.0f}" if value >= 100 else "fewer than 100"
 
 
 def percent(value: float) -> str:

@@ -32,7 +32,7 @@ class Facts:
 
     notes: int
     patients: int
-    splits: Sequence[tuple[str, int, int, int]]  # name, notes, patients, true pairs
+    splits: Sequence[tuple[str, int | None, int | None, int | None]]  # name, notes, patients, true pairs
     tokens: Sequence[float]  # 1st, 25th, 50th, 75th, 99th percentile
     lengths: Sequence[Bin]
     codes_mean: float
@@ -74,7 +74,10 @@ def facts(silver: Artifact, gold: Gold, params: GoldParams) -> Facts:
 
 
 def merged(values: NDArray[Any], edges: NDArray[Any]) -> list[Bin]:
-    """Bars over `edges`, neighbours merged until none holds 1 to 10 values; height is share per unit of the axis."""
+    """Bars over `edges`, neighbours merged until none holds 1 to 10 values; height is share per unit of the axis.
+
+    Empty when all values together are so few.
+    """
     counts, _ = np.histogram(values, edges)
     found: list[tuple[float, float, int]] = []
     held, left = 0, float(edges[0])
@@ -83,9 +86,11 @@ def merged(values: NDArray[Any], edges: NDArray[Any]) -> list[Bin]:
         if not small(held):
             found.append((left, float(right), held))
             held, left = 0, float(right)
-    if held and found:
-        start, _, count = found.pop()
-        found.append((start, float(edges[-1]), count + held))
+    while small(held) and found:
+        left, _, count = found.pop()
+        held += count
+    if held and not small(held):
+        found.append((left, float(edges[-1]), held))
     return [(a, b, count / (len(values) * (b - a))) for a, b, count in found]
 
 
@@ -106,11 +111,14 @@ def _counts(silver: Artifact, params: GoldParams) -> NDArray[np.int64]:
     return -np.sort(-counted.field("counts").to_numpy())
 
 
-def _splits(gold: Gold) -> list[tuple[str, int, int, int]]:
-    found = []
+def _splits(gold: Gold) -> list[tuple[str, int | None, int | None, int | None]]:
+    """Train is withheld where the notes that no split has would follow from it and be few."""
+    found: list[tuple[str, int | None, int | None, int | None]] = []
+    few = small(int(np.count_nonzero(~np.isin(gold.split, ("train", "val", "test")))))
     for name in ("train", "val", "test"):
         rows = np.flatnonzero(gold.split == name)
-        found.append((name, len(rows), len(np.unique(gold.subject_id[rows])), int(gold.truth[rows].nnz)))
+        told = (len(rows), len(np.unique(gold.subject_id[rows])), int(gold.truth[rows].nnz))
+        found.append((name, None, None, None) if few and name == "train" else (name, *told))
     return found
 
 

@@ -152,7 +152,9 @@ def curves(points: Mapping[tuple[str, str], Sequence[svg.Point]]) -> list[Block]
 def groups(per_code: pa.Table, slices: Mapping[str, Any] | None, titles: Mapping[str, str]) -> list[Block]:
     """Codes by how often train has them, groups of notes where `evaluate` gave them, best and worst codes."""
     rows = [row for row in per_code.to_pylist() if row["split"] == "test" and row["positives"]]
-    parts = [_slice(dimension, cells) for dimension, cells in (slices or {}).get("test", {}).items()]
+    given = dict((slices or {}).get("test", {}))
+    given.pop("train_notes", None)  # told with more by the table of codes
+    parts = [_slice(dimension, cells) for dimension, cells in given.items()]
     blocks: list[Block] = [Heading("Groups of codes and notes"), _buckets(rows)]
     blocks += [Columns(parts)] if parts else []
     known = sorted((r for r in rows if r["positives"] >= SMALLEST), key=lambda r: (-r["f1"], r["code"]))

@@ -242,5 +242,6 @@ def _title(title: str) -> str:
 def _svg(title: str, parts: Sequence[str], height: float, width: float = WIDTH) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" '
-        f'aria-label="{escape(title)}" style="max-width:{1.2 * width:.0f}px">{"".join(parts)}</svg>'
+        f'aria-label="{escape(title)}" style="max-width:{1.2 * width:.0f}px;min-width:{0.62 * width:.0f}px">'
+        f"{''.join(parts)}</svg>"
     )
