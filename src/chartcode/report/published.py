@@ -21,12 +21,13 @@ class Published:
 
 @dataclass(frozen=True)
 class Literature:
-    """Results on one task; `comparable` says in a sentence whether ours may be held against them."""
+    """Results on one task; whether ours may be held against them, and which of ours is counted as theirs are."""
 
     task: str
     results: tuple[Published, ...]
     comparable: bool
     why: str
+    beside: tuple[str, str, str] = ("micro_f1", "macro_f1", "map")
 
 
 TOP_50 = (
@@ -63,8 +64,9 @@ def literature(source: str, labels: int) -> Literature:
             "CodiEsp-D, Spanish, official test split (250 cases)",
             CODIESP,
             False,
-            "not comparable: judged here on 125 cases of the official dev half; their MAP ranks every ICD-10-CM code "
-            "(beside it belongs `map_all_codes`)",
+            "not comparable: judged here on 125 cases of the official dev half. As in the shared task, every gold code "
+            "counts in our micro-F1 and MAP, also codes never seen in train",
+            ("micro_f1_all_codes", "macro_f1", "map_all_codes"),
         )
     task, results = (
         ("MIMIC-IV, ICD-10, 50 commonest codes", TOP_50) if labels <= 50 else ("MIMIC-IV, ICD-10, 7,942 codes", FULL)

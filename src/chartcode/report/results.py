@@ -116,11 +116,11 @@ def headline(coder: str, numbers: Mapping[str, Numbers], known: Literature) -> l
 
 def _beside(coder: str, test: Numbers, known: Literature) -> list[Block]:
     ours = f"this run: {coder}"
-    rows = [[ours, with_interval(test, "micro_f1"), with_interval(test, "macro_f1"), with_interval(test, "map")]]
+    rows = [[ours, *(with_interval(test, key) for key in known.beside)]]
     rows += [[p.name, number(p.micro_f1), number(p.macro_f1), number(p.map)] for p in known.results]
-    key = "micro_f1" if any(p.micro_f1 is not None for p in known.results) else "map"
+    key = known.beside[0]
     dots = [(ours, test.get(key), test.get(f"{key}_lo"), test.get(f"{key}_hi"), "1")]
-    dots += [(p.name, getattr(p, key), None, None, "2") for p in known.results]
+    dots += [(p.name, p.micro_f1, None, None, "2") for p in known.results]
     drawn = [(name, float(value), low, high, colour) for name, value, low, high, colour in dots if value is not None]
     mark = "" if known.comparable else " (not comparable)"
     return [

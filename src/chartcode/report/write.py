@@ -115,9 +115,13 @@ def _provenance(run: Run) -> list[Block]:
 
 
 def _titles(bronze: Artifact, codes: Sequence[str]) -> dict[str, str]:
-    """What the source's own dictionary calls the codes; nothing where it has none."""
+    """What the source's own dictionary calls the codes, or ICD-10-CM where it has none."""
     table = bronze.table("d_icd_diagnoses.parquet", ["icd_code", "icd_version", "long_title"])
     rows = table.filter(pc.equal(table["icd_version"], 10)).to_pylist()
+    if not rows:
+        import simple_icd_10_cm as icd  # 2 s to load
+
+        return {code: icd.get_description(code) for code in codes if icd.is_valid_item(code)}
     wanted = set(codes)
     return {row["icd_code"]: row["long_title"] or "" for row in rows if row["icd_code"] in wanted}
 
