@@ -1,4 +1,4 @@
-"""Our number stands beside the published one that is counted the same way, and is marked where it may not be compared."""
+"""Our number stands beside the published one that is counted alike, and is marked where they do not compare."""
 
 from __future__ import annotations
 
