@@ -29,6 +29,7 @@ MODELS = [
     GoldParams,
     TfidfParams,
     EvaluateParams,
+    params.ExplainParams,
 ]
 
 

@@ -30,7 +30,8 @@ def reset(folder: Path) -> None:
 
 
 def test_one_command_makes_every_artifact_and_a_second_does_nothing(checkout: Path) -> None:
-    for place in ("data/bronze", "data/silver", "data/split", "data/gold", "data/scores/tfidf", "models/tfidf"):
+    layers = ("data/bronze", "data/silver", "data/split", "data/gold", "data/scores/tfidf", "models/tfidf")
+    for place in (*layers, "data/explained/tfidf", "reports/tfidf"):
         assert (checkout / place / "manifest.json").is_file()
     assert {"n", "micro_f1", "macro_f1", "map"} <= set(metrics(checkout)["test"])
     assert UP_TO_DATE in run(checkout, "dvc", "repro")

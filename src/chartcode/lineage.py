@@ -79,7 +79,7 @@ def code_files(script: Path | str, root: Path = ROOT) -> list[str]:
     return sorted(files)
 
 
-DATA = frozenset({".csv", ".tsv", ".json", ".yaml", ".txt"})
+DATA = frozenset({".css", ".csv", ".tsv", ".json", ".yaml", ".txt"})
 
 
 def code_digest(script: Path | str, root: Path = ROOT) -> str:

@@ -18,7 +18,7 @@ from ruamel.yaml.error import YAMLError
 from chartcode.errors import ParamsError
 
 PATH = Path("params.yaml")
-SECTIONS = ("data", "synthetic", "codiesp", "bronze", "silver", "split", "gold", "tfidf", "evaluate")
+SECTIONS = ("data", "synthetic", "codiesp", "bronze", "silver", "split", "gold", "tfidf", "evaluate", "explain")
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -92,6 +92,14 @@ class EvaluateParams(Section):
     cross_fit: bool
     top_k: list[Positive]
     bootstrap_rounds: Count
+    seed: Seed
+
+
+class ExplainParams(Section):
+    """How many notes a coder's evidence is judged on."""
+
+    section: ClassVar[str] = "explain"
+    notes: Positive | None
     seed: Seed
 
 

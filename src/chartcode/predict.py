@@ -9,7 +9,6 @@ Out   CSV or Parquet: note_id, rank (1 = the likeliest code), code, score, and `
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +21,8 @@ from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, atomic_file, parquet_writer
 from chartcode.coders.base import Coder, FloatArray
-from chartcode.errors import ArtifactError, DataError
+from chartcode.coders.known import load_coder
+from chartcode.errors import DataError
 from chartcode.tables.cleaning import clean_batch
 from chartcode.tables.contracts import check
 from chartcode.tables.raw_csv import read_batches
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 NOTES = RawTable("notes", "", (Column("note_id", "string", required=True), Column("text", "string", required=True)))
 TOGETHER = 8192  # notes scored at once: one reading of a large model's weights
 ROWS = 1 << 20  # notes x codes put in order at once
-CODERS = {"tfidf": "TfidfCoder"}  # module of chartcode.coders and its class
 
 
 class Predicted(NamedTuple):
@@ -74,15 +73,6 @@ def predict(notes: Path, model: Path, out: Path, top: int | None = None, thresho
             bar.update(len(ids))
         bar.close()
     return Predicted(seen, len(coder.codes))
-
-
-def load_coder(artifact: Artifact) -> Coder[Any]:
-    """The coder that a model folder holds, whichever it is."""
-    name = str(artifact.json("coder.json").get("coder"))
-    if name not in CODERS:
-        raise ArtifactError(f"{artifact.folder}/coder.json: coder: not one of {', '.join(CODERS)}; update chartcode")
-    coder: Coder[Any] = getattr(importlib.import_module(f"chartcode.coders.{name}"), CODERS[name]).load(artifact)
-    return coder
 
 
 def _judgement(evaluation: Artifact, coder: Coder[Any]) -> tuple[FloatArray, Calibrator | None]:

@@ -16,9 +16,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from chartcode.artifacts import Artifact, writing
-from chartcode.coders.base import FloatArray, LabelledNotes
+from chartcode.coders.base import FloatArray, LabelledNotes, Span
 from chartcode.coders.one_vs_rest import OneVsRestLogistic
-from chartcode.coders.tfidf import TfidfCoder, TfidfParams
+from chartcode.coders.tfidf import MOST_SPANS, TfidfCoder, TfidfParams
 from chartcode.errors import DataError
 from chartcode.tables.cleaning import clean_batch
 
@@ -55,6 +55,11 @@ def fitted(folder: Path, train: LabelledNotes, **change: Any) -> TfidfCoder:
     with writing(folder, "test") as writer:
         TfidfCoder.fit(PARAMS.model_copy(update=change), train, notes(20, 2), writer)
     return TfidfCoder.load(Artifact(folder))
+
+
+def evidence(coder: TfidfCoder, cohort: LabelledNotes, code: str) -> list[list[Span]]:
+    """Of one code, asked of every note."""
+    return [spans for (spans,) in coder.evidence(cohort.read(["text", "edits"]), [[code]] * len(cohort.hadm_ids))]
 
 
 def scores(coder: TfidfCoder, cohort: LabelledNotes) -> FloatArray:
@@ -122,7 +127,7 @@ def test_a_weight_that_is_not_stored_is_smaller_than_prune(tmp_path: Path) -> No
     logits = [np.log(s / (1 - s)) for s in (coder.scores(test.read(coder.reads)) for coder in (whole, part))]
     sizes = np.abs(whole.terms.transform(b.column("text") for b in test.read(["text"]))).sum(axis=1)
     assert (np.abs(logits[0] - logits[1]) <= 0.05 * sizes[:, None] + 1e-4).all()
-    best, other = (coder.evidence(test.read(["text", "edits"]), "Z039") for coder in (whole, part))
+    best, other = (evidence(coder, test, "Z039") for coder in (whole, part))
     assert [spans[0].start for spans in other if spans] == [b[0].start for b, o in zip(best, other, strict=True) if o]
 
 
@@ -140,7 +145,7 @@ def test_scores_do_not_depend_on_batches_or_order(coder: TfidfCoder) -> None:
 def test_evidence_points_at_words_of_the_source_note_that_speak_for_the_code(coder: TfidfCoder) -> None:
     test = notes(30, 4)
     sources = [s for b in test.read(["source"]) for s in b.column("source").to_pylist()]
-    found = coder.evidence(test.read(["text", "edits"]), "I10")
+    found = evidence(coder, test, "I10")
     assert len(found) == 30
     best = []
     for source, spans in zip(sources, found, strict=True):
@@ -152,9 +157,36 @@ def test_evidence_points_at_words_of_the_source_note_that_speak_for_the_code(cod
     assert sum("hypertension" in b or "bp" in b or "high" in b for b in best) > len(best) / 2
 
 
+def test_evidence_of_many_codes_is_the_evidence_of_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More codes than a block, other codes of every note, some twice, some notes with none: in their places."""
+    coder, test = fitted(tmp_path / "model", many_codes(75)), notes(30, 4)
+    rng = np.random.default_rng(1)
+    asked = [rng.choice(coder.codes, rng.integers(0, 6)).tolist() for _ in range(30)]
+    found = coder.evidence(test.read(["text", "edits"]), asked)
+    alone = {code: evidence(coder, test, code) for code in sorted({code for codes in asked for code in codes})}
+    assert found == [[alone[code][row] for code in codes] for row, codes in enumerate(asked)]
+    monkeypatch.setattr("chartcode.coders.tfidf.HELD", 0)
+    assert TfidfCoder.load(Artifact(tmp_path / "model")).evidence(test.read(["text", "edits"]), asked) == found
+
+
+def test_evidence_is_the_terms_that_raise_the_score_by_as_much(coder: TfidfCoder) -> None:
+    """Against the plain definition: value of the term in its note times weight, for every place it stands at."""
+    test = notes(10, 4)
+    features = coder.terms.transform(batch.column("text") for batch in test.read(["text"])).toarray()
+    weights = np.hstack(list(coder.weights()))[:, coder.codes.index("E119")]
+    sources = [s for b in test.read(["source"]) for s in b.column("source").to_pylist()]
+    for row, (text, spans) in enumerate(zip(test.texts(), evidence(coder, test, "E119"), strict=True)):
+        added = [features[row, t] * weights[t] for _, _, t in coder.terms.occurrences(text) if weights[t] > 0]
+        np.testing.assert_allclose([s.weight for s in spans], sorted(added, reverse=True)[:MOST_SPANS], rtol=1e-6)
+        for span in spans:
+            term = " ".join(sources[row][span.start : span.end].lower().replace("é", "e").split())
+            column = coder.terms.terms_.index(term)
+            assert span.weight == pytest.approx(features[row, column] * weights[column])
+
+
 def test_evidence_for_an_unknown_code_is_refused(coder: TfidfCoder) -> None:
     with pytest.raises(DataError, match="not in this coder's label space"):
-        coder.evidence(notes(3, 4).read(["text", "edits"]), "Z99")
+        evidence(coder, notes(3, 4), "Z99")
 
 
 def test_a_label_with_one_class_in_train_gets_that_class(tmp_path: Path) -> None:

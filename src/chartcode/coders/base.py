@@ -74,8 +74,12 @@ class Coder(ABC, Generic[ParamsT]):
         """Probability-like scores, float32 (N, L), rows in the order of the notes."""
 
     @abstractmethod
-    def evidence(self, notes: Iterable[pa.RecordBatch], code: str) -> list[list[Span]]:
-        """For each note, with its `edits`, the spans that speak for `code`, strongest first."""
+    def evidence(self, notes: Iterable[pa.RecordBatch], asked: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
+        """For each note, and each of the codes asked of it, the spans that speak for the code, strongest first.
+
+        Notes have the columns that `scores` looks at, and `edits`. They are read once, however many codes are asked.
+        Raises DataError for a code outside the label space.
+        """
 
 
 def gold_of(silver: Artifact, gold: Artifact) -> Gold:

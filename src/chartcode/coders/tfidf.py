@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -138,33 +138,47 @@ class TfidfCoder(Coder[TfidfParams]):
         for rows in self._artifact.batches("weights.parquet", ["features", "weights"], BLOCK):
             yield _dense(rows, len(self.terms.terms_))
 
-    def evidence(self, notes: Iterable[pa.RecordBatch], code: str) -> list[list[Span]]:
-        """The n-grams with the largest positive contribution to `code`, as spans of the source note."""
-        if code not in self.codes:
-            raise DataError("code: not in this coder's label space")
-        group, place = 0, self.codes.index(code)
-        with self._artifact.parquet("weights.parquet") as file:
-            while place >= (size := file.metadata.row_group(group).num_rows):
-                group, place = group + 1, place - size
-            rows = file.read_row_group(group, ["features", "weights"]).slice(place, 1).to_batches()[0]
-        weights = _dense(rows, len(self.terms.terms_))[:, 0]
-        return [list(spans) for batch in notes for spans in self._batch_evidence(batch, weights)]
+    def evidence(self, notes: Iterable[pa.RecordBatch], asked: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
+        """The n-grams with the largest positive contribution to each code, as spans of the source note."""
+        label = {code: number for number, code in enumerate(self.codes)}
+        if any(code not in label for codes in asked for code in codes):
+            raise DataError("asked: a code is not in this coder's label space")
+        read = [note for batch in notes for note in self._occurrences(batch)]
+        wanted: dict[int, list[tuple[int, int]]] = {}  # (note, place among its codes) by label
+        for row, codes in enumerate(asked):
+            for place, code in enumerate(codes):
+                wanted.setdefault(label[code], []).append((row, place))
+        found: list[list[list[Span]]] = [[[] for _ in codes] for codes in asked]
+        for block, weights in enumerate(self.weights() if wanted else ()):
+            for column in range(weights.shape[1]):
+                for row, place in wanted.get(block * BLOCK + column, ()):
+                    found[row][place] = read[row].strongest(weights[:, column])
+        return found
 
-    def _batch_evidence(self, batch: pa.RecordBatch, weights: FloatArray) -> Iterator[list[Span]]:
+    def _occurrences(self, batch: pa.RecordBatch) -> Iterator[_Occurrences]:
         features = self.terms.transform([batch.column("text")])
         texts, edits = batch.column("text").to_pylist(), batch.column("edits").to_pylist()
         for row, (text, edit) in enumerate(zip(texts, edits, strict=True)):
             entries = slice(features.indptr[row], features.indptr[row + 1])
-            value = dict(zip(features.indices[entries].tolist(), features.data[entries].tolist(), strict=True))
-            found = [
-                Span(start, end, value[term] * float(weights[term]))
-                for start, end, term in self.terms.occurrences(text)
-                if weights[term] > 0
-            ]
-            best = sorted(found, key=lambda s: (-s.weight, s.start, s.end))[:MOST_SPANS]
-            segments = [(e["clean_start"], e["source_start"], e["length"]) for e in edit]
-            places = to_source([(s.start, s.end) for s in best], segments)
-            yield [Span(start, end, span.weight) for (start, end), span in zip(places, best, strict=True)]
+            places = np.array(list(self.terms.occurrences(text)), np.int32).reshape(-1, 3)
+            values = features.data[entries][np.searchsorted(features.indices[entries], places[:, 2])]
+            yield _Occurrences(places, values, [(e["clean_start"], e["source_start"], e["length"]) for e in edit])
+
+
+class _Occurrences(NamedTuple):
+    """Where the terms of a note stand: start and end in the clean text, column of the term (T, 3), its value (T,)."""
+
+    places: np.ndarray[Any, Any]
+    values: FloatArray
+    segments: list[tuple[int, int, int]]
+
+    def strongest(self, weights: FloatArray) -> list[Span]:
+        """The MOST_SPANS occurrences that add most to a logit, those that lower it aside; weights (F,)."""
+        added = self.values * weights[self.places[:, 2]]
+        order = np.lexsort((self.places[:, 1], self.places[:, 0], -added))[:MOST_SPANS]
+        best = order[added[order] > 0]
+        places = to_source(self.places[best, :2].tolist(), self.segments)
+        return [Span(start, end, float(added[row])) for (start, end), row in zip(places, best, strict=True)]
 
 
 def _stored(block: Any, codes: Sequence[str], prune: float) -> pa.RecordBatch:

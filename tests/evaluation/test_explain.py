@@ -1,0 +1,173 @@
+"""What explain writes: a real coder's evidence in invented notes, counted again from the spans that were stored."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from chartcode.artifacts import Artifact, writing
+from chartcode.coders.base import gold_of, labelled_notes
+from chartcode.coders.known import coder_named
+from chartcode.coders.tfidf import TfidfCoder
+from chartcode.errors import DataError
+from chartcode.evaluation.evidence import WORD
+from chartcode.evaluation.explain import Explained, explain, save
+from chartcode.params import EvaluateParams, ExplainParams
+from chartcode.tables.cleaning import clean_batch
+from chartcode.tables.schemas import EVIDENCE_SCHEMA
+from tests.coders.test_tfidf import CODES, PARAMS, notes
+from tests.evaluation.conftest import write_gold
+
+SPLIT = np.repeat(["train", "val", "test"], [200, 60, 80])
+TELLING = {"I10": re.compile("Hypertension|high BP"), "E119": re.compile("metformin dose")}
+EVALUATE = EvaluateParams(threshold="global", top_k=[5], bootstrap_rounds=50, seed=1)
+
+
+def made(folder: Path, *, marked: bool = True, shuffled: bool = False) -> Path:
+    """A hospital of 340 notes with the layers that explain reads, and a coder fitted on its train notes."""
+    cohort = notes(len(SPLIT), 1)
+    sources = [s for b in cohort.read(["source"]) for s in b.column("source").to_pylist()]
+    truth = cohort.labels.toarray()
+    rows = [
+        (f"{n}-DS-1", code, place, *match.span(), "synonym")
+        for n, source in enumerate(sources)
+        for code, words in TELLING.items()
+        for place, match in enumerate(words.finditer(source))
+        if marked
+    ]
+    if shuffled:
+        test = np.flatnonzero(SPLIT == "test")
+        truth[test] = truth[np.random.default_rng(1).permutation(test)]
+    columns = list(zip(*rows, strict=True)) or [()] * len(EVIDENCE_SCHEMA)
+    with writing(folder / "data/bronze", "synthetic") as writer:
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, EVIDENCE_SCHEMA, strict=True)]
+        writer.parquet("evidence.parquet", pa.table(arrays, schema=EVIDENCE_SCHEMA))
+    cleaned = clean_batch(pa.array(sources))
+    ids = np.arange(len(SPLIT))
+    with writing(folder / "data/silver", "synthetic") as writer:
+        silver = {"note_id": [f"{n}-DS-1" for n in ids], "subject_id": 10_000 + ids // 2, "hadm_id": 20_000 + ids}
+        silver |= {"text": cleaned.field("text"), "edits": cleaned.field("edits"), "source": sources}
+        writer.parquet("notes.parquet", pa.table(silver))
+    write_gold(folder, truth, SPLIT, list(CODES))
+    silver_read, gold = Artifact(folder / "data/silver"), Artifact(folder / "data/gold")
+    train = labelled_notes(silver_read, gold_of(silver_read, gold), "train")
+    with writing(folder / "models/tfidf", "synthetic") as writer:
+        TfidfCoder.fit(PARAMS, train, train, writer)
+    with writing(folder / "data/evaluation/tfidf", "synthetic") as writer:
+        writer.json("thresholds.json", {"global": 0.5})
+    return folder
+
+
+def run(folder: Path, most: int | None = None) -> Explained:
+    silver, gold, bronze, evaluation = (
+        Artifact(folder / "data" / name) for name in ("silver", "gold", "bronze", "evaluation/tfidf")
+    )
+    coder = TfidfCoder.load(Artifact(folder / "models/tfidf"))
+    params = ExplainParams(notes=most, seed=3)
+    found = explain("tfidf", coder, silver, gold, bronze, evaluation, params, EVALUATE)
+    save(found, [silver, gold, bronze, evaluation], "code", metrics=folder / "metrics", data=folder / "data")
+    return found
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = made(tmp_path_factory.mktemp("explain"))
+    run(folder)
+    return folder
+
+
+def shown(folder: Path) -> dict[str, dict[str, Any]]:
+    return dict(json.loads((folder / "metrics/tfidf/evidence.json").read_text())["tfidf"])
+
+
+def test_two_runs_write_the_same_bytes(hospital: Path) -> None:
+    names = ("metrics/tfidf/evidence.json", "data/explained/tfidf/manifest.json")
+    before = [(hospital / name).read_bytes() for name in names]
+    run(hospital)
+    assert [(hospital / name).read_bytes() for name in names] == before
+    assert before[0].endswith(b"}\n") and b"NaN" not in before[0]
+
+
+def test_numbers_follow_from_the_stored_spans_and_the_source_notes(hospital: Path) -> None:
+    """Words, shares and marks made anew from the source text, by sets and dictionaries."""
+    explained = Artifact(hospital / "data/explained/tfidf")
+    boundary = explained.json("explained.json")["boundary"]
+    table = Artifact(hospital / "data/silver").table("notes.parquet", ["note_id", "source"])
+    sources = dict(zip(*(table[name].to_pylist() for name in ("note_id", "source")), strict=True))
+    truth = notes(len(SPLIT), 1).labels.toarray()
+    spans: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for span in explained.table("spans.parquet").to_pylist():
+        spans.setdefault((span["note_id"], span["code"]), []).append(span)
+    hits = called = true = pairs = 0
+    for n in np.flatnonzero(SPLIT == "test"):
+        for code, telling in TELLING.items():
+            note = f"{n}-DS-1"
+            marks = [m.span() for m in telling.finditer(sources[note])]
+            if not truth[n, CODES.index(code)] or not marks:
+                continue
+            words = [m.span() for m in WORD.finditer(sources[note])]
+            gold = {w for w, (s, e) in enumerate(words) for start, end in marks if s < end and start < e}
+            weight = dict.fromkeys(range(len(words)), 0.0)
+            for span in spans.get((note, code), []):
+                for w, (s, e) in enumerate(words):
+                    weight[w] += span["weight"] if s < span["end"] and span["start"] < e else 0
+            total = sum(weight.values()) or 1
+            said = {w for w in weight if weight[w] / total >= boundary - 1e-7}
+            hits, called, true, pairs = hits + len(said & gold), called + len(said), true + len(gold), pairs + 1
+    test = shown(hospital)["test"]
+    assert test["evidence_pairs"] in (pairs, None)
+    assert test["evidence_precision"] == pytest.approx(hits / called, abs=1e-4)
+    assert test["evidence_recall"] == pytest.approx(hits / true, abs=1e-4)
+    assert test["evidence_f1"] == pytest.approx(2 * hits / (called + true), abs=1e-4)
+    assert test["evidence_f1_lo"] < test["evidence_f1"] < test["evidence_f1_hi"]
+
+
+def test_evidence_beats_every_word_and_random_words(hospital: Path) -> None:
+    for numbers in shown(hospital).values():
+        assert numbers["evidence_f1"] > numbers["evidence_f1_all_words"] + 0.2
+        assert numbers["comprehensiveness"] > numbers["comprehensiveness_random"] + 0.05
+        assert 0 <= numbers["sufficiency"] <= 1
+
+
+def test_every_span_is_of_a_true_or_called_code(hospital: Path) -> None:
+    for span in Artifact(hospital / "data/explained/tfidf").table("spans.parquet").to_pylist():
+        assert span["true"] or span["called"]
+        assert span["called"] == (span["score"] >= 0.5)
+        assert 0 <= span["start"] < span["end"]
+
+
+def test_test_labels_move_nothing_of_val_and_no_boundary(tmp_path: Path, hospital: Path) -> None:
+    other = run(made(tmp_path, shuffled=True))
+    assert other.numbers["val"] == shown(hospital)["val"]
+    assert other.about == Artifact(hospital / "data/explained/tfidf").json("explained.json")
+    assert other.numbers["test"] != shown(hospital)["test"]
+
+
+def test_a_source_without_marked_evidence_has_faithfulness_alone(tmp_path: Path, hospital: Path) -> None:
+    found = run(made(tmp_path, marked=False))
+    assert found.about["boundary"] is None
+    for split, numbers in found.numbers.items():
+        plausible = {key: value for key, value in numbers.items() if key.startswith("evidence_")}
+        assert all(value is None for key, value in plausible.items() if key not in ("evidence_notes", "evidence_pairs"))
+        same = {key: value for key, value in shown(hospital)[split].items() if key not in plausible}
+        assert {key: value for key, value in numbers.items() if key not in plausible} == same
+
+
+def test_a_sample_is_part_of_the_whole_and_too_few_patients_publish_nothing(hospital: Path, tmp_path: Path) -> None:
+    whole = Artifact(hospital / "data/explained/tfidf").table("spans.parquet").to_pylist()
+    some = run(made(tmp_path), most=8)
+    assert {span["note_id"] for span in some.spans.to_pylist()} < {span["note_id"] for span in whole}
+    assert [s for s in whole if s in some.spans.to_pylist()] == some.spans.to_pylist()
+    assert all(value is None for numbers in some.numbers.values() for value in numbers.values())
+
+
+@pytest.mark.parametrize("arguments", [(), ("laat",), ("tfidf", "tfidf"), ("../gold",)])
+def test_a_wrong_name_is_one_line(arguments: tuple[str, ...]) -> None:
+    with pytest.raises(DataError, match=r"explain: name one coder \(tfidf\)"):
+        coder_named(["stages/explain.py", *arguments], "explain")

@@ -1,0 +1,144 @@
+"""The report of a hospital with restricted notes, from its files to the page: all sections, nothing of a patient."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from chartcode.artifacts import Artifact, writing
+from chartcode.coders.base import gold_of, labelled_notes, write_scores
+from chartcode.coders.tfidf import TfidfCoder
+from chartcode.errors import DataError
+from chartcode.evaluation import explain, record
+from chartcode.params import EvaluateParams, ExplainParams
+from chartcode.report.examples import examples
+from chartcode.report.write import Run, save
+from chartcode.tables.schemas import EVIDENCE_SCHEMA
+from tests.coders.test_tfidf import PARAMS
+from tests.hospital import Hospital
+from tests.tables import made
+
+EVALUATE = EvaluateParams(threshold="global", top_k=[5], bootstrap_rounds=20, seed=1)
+SECTIONS = ("Results", "Curves", "Groups of codes and notes", "Evidence", "Data card", "Model card", "Provenance")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """150 patients of tests/hospital.py as if they were MIMIC-IV's, through every stage that the report reads."""
+    folder = tmp_path_factory.mktemp("report")
+    hospital = Hospital.of(patients=150)
+    for patient in hospital.tables["patients"]:
+        patient["anchor_age"] = 60
+    bronze = made.bronze(hospital.write(folder / "raw"), folder)
+    silver = made.silver(bronze, folder)
+    gold = made.gold(silver, made.split(silver, bronze, folder), folder)
+    labels = gold_of(silver, gold)
+    train, held_out = (labelled_notes(silver, labels, *splits) for splits in (("train",), ("val", "test")))
+    with writing(folder / "models/tfidf", "mimic-iv") as writer:
+        TfidfCoder.fit(PARAMS, train, train, writer)
+    model = Artifact(folder / "models/tfidf")
+    coder = TfidfCoder.load(model)
+    with writing(folder / "scores/tfidf", "mimic-iv") as writer:
+        write_scores(writer, coder, held_out)
+    scores = Artifact(folder / "scores/tfidf")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        judged = record.judge("tfidf", gold, scores, EVALUATE)
+        record.save(judged, gold, scores, "code", metrics=folder / "metrics", data=folder)
+    evaluation = Artifact(folder / "evaluation/tfidf")
+    params = ExplainParams(notes=20, seed=1)
+    found = explain.explain("tfidf", coder, silver, gold, bronze, evaluation, params, EVALUATE)
+    explain.save(found, [silver], "code", metrics=folder / "metrics", data=folder)
+    explained = Artifact(folder / "explained/tfidf")
+    return Run("tfidf", bronze, silver, gold, model, evaluation, explained, folder / "metrics/tfidf")
+
+
+def texts(run: Run, folder: Path) -> list[str]:
+    page = save(run, made.GOLD, "code", folder)
+    return [page.read_text(encoding="utf-8"), page.with_suffix(".md").read_text(encoding="utf-8")]
+
+
+def test_every_section_stands_in_both_forms_and_bytes_repeat(run: Run, tmp_path: Path) -> None:
+    page, markdown = texts(run, tmp_path)
+    for section in SECTIONS:
+        assert f">{section}</h2>" in page
+        assert f"\n## {section}\n" in markdown
+    manifest = (tmp_path / "tfidf/manifest.json").read_bytes()
+    texts(run, tmp_path)
+    assert (tmp_path / "tfidf/manifest.json").read_bytes() == manifest
+
+
+def test_nothing_of_a_patient_stands_in_the_report_of_restricted_notes(run: Run, tmp_path: Path) -> None:
+    notes = run.silver.table("notes.parquet", ["subject_id", "hadm_id", "note_id", "text"]).to_pylist()
+    words = {word for note in notes for word in re.findall(r"finding\d+x\d+", note["text"])}
+    for text in texts(run, tmp_path):
+        assert "notes of mimic-iv are shown in no report" in text
+        assert not words & set(re.findall(r"\w+", text))
+        assert not any(str(note[key]) in text for note in notes for key in ("subject_id", "hadm_id", "note_id"))
+
+
+def test_numbers_are_those_of_the_metrics(run: Run, tmp_path: Path) -> None:
+    _, markdown = texts(run, tmp_path)
+    test = json.loads((run.metrics / "metrics.json").read_text())["tfidf"]["test"]
+    row = next(line for line in markdown.splitlines() if line.startswith("| micro-F1, one threshold |"))
+    value = "–" if test["micro_f1"] is None else f"{test['micro_f1']:.3f}"
+    assert row.split("|")[2].strip().startswith(value)
+
+
+def test_slices_are_shown_where_they_are(run: Run, tmp_path: Path) -> None:
+    target = run.metrics / "slices.json"
+    groups = {"F": {"n": 40, "micro_f1": 0.5, "micro_f1_lo": 0.4, "micro_f1_hi": 0.6}, "<b>": {"n": None}}
+    target.write_text(json.dumps({"tfidf": {"test": {"sex": groups}}}))
+    page, _ = texts(run, tmp_path)
+    target.unlink()
+    assert "0.500 [0.400, 0.600]" in page and "<b>" not in page and "&lt;b&gt;" in page
+
+
+def test_missing_metrics_and_mixed_sources_are_one_line(run: Run, tmp_path: Path) -> None:
+    elsewhere = Run(*[getattr(run, name) for name in ("coder", "bronze", "silver", "gold", "model")],
+                    run.evaluation, run.explained, tmp_path)  # fmt: skip
+    with pytest.raises(DataError, match=r"metrics\.json: not found; run `dvc repro`"):
+        save(elsewhere, made.GOLD, "code", tmp_path)
+    with writing(tmp_path / "other", "synthetic") as writer:
+        writer.json("explained.json", {})
+    mixed = Run(*[getattr(run, name) for name in ("coder", "bronze", "silver", "gold", "model", "evaluation")],
+                Artifact(tmp_path / "other"), run.metrics)  # fmt: skip
+    with pytest.raises(DataError, match="artifacts of several sources"):
+        save(mixed, made.GOLD, "code", tmp_path)
+
+
+NOTE = "Seen for\n chest pain.  Known <HTN> & gout,\n no fever. " + "Well. " * 80
+
+
+def open_artifacts(folder: Path, source: str) -> tuple[Artifact, Artifact]:
+    """A note in which HTN is marked for I10, the coder points at it and, faintly, at gout."""
+    at, gout = NOTE.index("HTN"), NOTE.index("gout")
+    with writing(folder / "bronze", source) as writer:
+        writer.parquet("discharge.parquet", pa.table({"note_id": ["n-1", "n-2"], "text": [NOTE, "other"]}))
+        marks = [pa.array([value], field.type) for value, field in
+                 zip(("n-1", "I10", 0, at, at + 3, "abbreviation"), EVIDENCE_SCHEMA, strict=True)]  # fmt: skip
+        writer.parquet("evidence.parquet", pa.table(marks, schema=EVIDENCE_SCHEMA))
+    rows = [("test", "n-1", "I10", 0.7, True, True, at, at + 3, 2.0),
+            ("test", "n-1", "I10", 0.7, True, True, gout, gout + 4, 0.1)]  # fmt: skip
+    columns = zip(*rows, strict=True)
+    with writing(folder / "explained", source) as writer:
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, explain.SPANS, strict=True)]
+        writer.parquet("spans.parquet", pa.table(arrays, schema=explain.SPANS))
+    return Artifact(folder / "explained"), Artifact(folder / "bronze")
+
+
+def test_an_example_is_the_notes_own_words_with_what_was_said_and_marked(tmp_path: Path) -> None:
+    (shown,) = examples(*open_artifacts(tmp_path, "synthetic"))
+    assert shown.title == "I10, called at score 0.70"
+    text = "".join(piece for piece, _, _ in shown.pieces[1:-1])
+    assert " ".join(NOTE.split()).startswith(" ".join(text.split()))
+    assert [piece for piece in shown.pieces if piece[1] or piece[2]] == [("HTN", 1.0, True)]
+
+
+def test_examples_of_restricted_notes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="notes of mimic-iv are shown in no report"):
+        examples(*open_artifacts(tmp_path, "mimic-iv"))
