@@ -76,8 +76,9 @@ def test_the_scores_are_the_coders_best_first(place: Path, tmp_path: Path, sourc
 def test_calibrated_thresholds_meet_calibrated_scores(place: Path, tmp_path: Path) -> None:
     coder = TfidfCoder.load(Artifact(place / "model"))
     maps = Calibrator("platt", coder.codes, True, tuple(Map(np.array([2.0]), np.array([j - 1.0])) for j in range(3)))
+    known = dict.fromkeys(coder.codes, 0.9)
     with writing(tmp_path / "judged", "test") as writer:
-        writer.json("thresholds.json", {"ships": "global", "global": 0.3, "none": 0.5, "per_label": {}})
+        writer.json("thresholds.json", {"ships": "global", "global": 0.3, "none": 0.5, "per_label": known})
         writer.npz("calibration.npz", None, **maps.arrays())
     out = tmp_path / "codes.parquet"
     assert run(place, "notes.parquet", out, "--thresholds", str(tmp_path / "judged")) == 0

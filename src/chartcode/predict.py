@@ -22,7 +22,7 @@ from tqdm import tqdm
 from chartcode.artifacts import Artifact, atomic_file, parquet_writer
 from chartcode.coders.base import Coder, FloatArray
 from chartcode.coders.known import load_coder
-from chartcode.errors import DataError
+from chartcode.errors import ArtifactError, DataError
 from chartcode.tables.cleaning import clean_batch
 from chartcode.tables.contracts import check
 from chartcode.tables.raw_csv import read_batches

@@ -26,7 +26,7 @@ from tests.evaluation.conftest import write_gold
 
 SPLIT = np.repeat(["train", "val", "test"], [200, 60, 80])
 TELLING = {"I10": re.compile("Hypertension|high BP"), "E119": re.compile("metformin dose")}
-EVALUATE = EvaluateParams(threshold="global", top_k=[5], bootstrap_rounds=50, seed=1)
+EVALUATE = EvaluateParams(threshold="global", calibrate="none", cross_fit=False, top_k=[5], bootstrap_rounds=50, seed=1)
 
 
 def made(folder: Path, *, marked: bool = True, shuffled: bool = False) -> Path:

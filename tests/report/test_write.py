@@ -22,7 +22,7 @@ from tests.coders.test_tfidf import PARAMS
 from tests.hospital import Hospital
 from tests.tables import made
 
-EVALUATE = EvaluateParams(threshold="global", top_k=[5], bootstrap_rounds=20, seed=1)
+EVALUATE = EvaluateParams(threshold="global", calibrate="none", cross_fit=False, top_k=[5], bootstrap_rounds=20, seed=1)
 SECTIONS = ("Results", "Curves", "Groups of codes and notes", "Evidence", "Data card", "Model card", "Provenance")
 
 

@@ -228,12 +228,11 @@ class Hospital:
         copied = before if before is not None and uniform() < params.copied_forward else None
         return Note(stay, plan, planner, voice, laboratory).write(copied, params.misspelling / 8, params.ambiguous)
 
-    def _besides(
-        self, stratum: int, admission: Admission, rng: np.random.Generator
-    ) -> list[tuple[int, Concept, bool]]:
+    def _besides(self, stratum: int, admission: Admission, rng: np.random.Generator) -> list[tuple[int, Concept, bool]]:
         """Rare diagnoses of such stays that the note names though nobody coded them; True where it affirms them."""
         model, params = self._blueprint.model, self._blueprint.params
-        taken, named = set(admission.diagnoses), []
+        taken = set(admission.diagnoses)
+        named: list[tuple[int, Concept, bool]] = []
         affirmed, refuted = rng.poisson((params.rare_uncoded, params.rare_unaffirmed)).tolist()
         for course, place in rng.random((4 * (affirmed + refuted), 2)).tolist():  # many codes are no reason for a stay
             if len(named) == affirmed + refuted:

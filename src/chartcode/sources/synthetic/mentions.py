@@ -184,7 +184,7 @@ class Planner:
 
 
 def unmentioned(position: int, mean: float) -> float:
-    """Share of the notes with a rare diagnosis that do not state it: from 0 to 2 x `mean`, another for each diagnosis."""
+    """Share of the notes with a rare diagnosis that do not state it: 0 to 2 x `mean`, each diagnosis its own."""
     return 2 * mean * (position * _GOLDEN % 1)
 
 
