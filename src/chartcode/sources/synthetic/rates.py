@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 FILE = "rates.csv"
 # How a mention that is not affirmed takes the condition back; shares of `unaffirmed`.
-CONTEXTS = {"negated": 0.36, "family": 0.18, "ruled_out": 0.28, "historical": 0.18}
+CONTEXTS = {"negated": 0.28, "family": 0.12, "ruled_out": 0.34, "historical": 0.26}
 SHARED = 0.2  # share of mentions in shared words, conditions outside the common ones
 
 
