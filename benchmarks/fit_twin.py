@@ -38,7 +38,7 @@ Array = np.ndarray[Any, Any]
 PATH = Path(resources.__file__).parent / rates_file.FILE
 STEP = 0.8  # of an error corrected in a round
 SLOPES = (0.3, 1.0)  # how far a score follows its aim, at the least and at the most
-FIRST_SLOPE = 0.5  # before a second round tells
+FIRST_SLOPE = 0.8  # before a second round tells
 READABLE = 0.8  # share of false mentions that context gives away
 GAP = 0.15  # F1 that reading the context adds
 MOST_FALSE = 0.5  # share of notes without the code that name the condition
@@ -86,9 +86,10 @@ def closed_form(aims: Aims) -> Fitted:
     mention = np.clip(np.where((mention <= 0) | (mention > 0.97), 0.97, mention), least, 0.97)
     false = np.clip(SHARE / (1 - SHARE) * (2 * mention / linear - mention - 1), 2e-4, MOST_FALSE)
     said = ~_among(SILENT)
-    # Cues tell more of conditions that are found well. Where the aim nears what mentions can do, cues and words of the
-    # condition's own must help; where it nears nothing, cues must not.
-    clarity = np.clip((rates_file.published() - 0.1) / 0.77, 0, 1) ** 2
+    # Cues tell more of conditions that are found well, and less where mentions and other words alone say too much. Where
+    # the aim nears what mentions can do, cues and words of the condition's own must help; where it nears nothing, cues
+    # must not.
+    clarity = np.clip((linear - 0.1) / 0.77, 0, 1) ** 2
     wanting, giving = np.clip((linear - 0.85) / 0.12, 0, 1), np.clip((linear - 0.03) / 0.25, 0, 1)
     return Fitted(
         mention=mention * said,
