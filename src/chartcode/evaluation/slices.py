@@ -140,10 +140,11 @@ def _of_notes(
     member = csr_array((groups[None] == np.array(names)[:, None]).astype(np.float64))  # (G, N)
     by_label = np.stack([(member @ cells).toarray() for cells in calls.all])  # (3, G, L)
     by_note = np.stack([cells.sum(axis=1) for cells in calls.all])  # (3, N)
+    by_patient = [len(np.unique(cohort.patients[groups == name])) for name in names]
+    several = sum(by_patient) - cohort.size  # patients in a second group: the sum of `patients` less the whole
     numbers, sizes = {}, {}
-    for g, name in enumerate(names):
+    for g, (name, patients) in enumerate(zip(names, by_patient, strict=True)):
         rows = np.flatnonzero(groups == name)
-        patients = len(np.unique(cohort.patients[rows]))
         right, called, true = by_note[:, rows].sum(axis=1).astype(int).tolist()
         cells = (right, called - right, true - right, len(rows) * cohort.labels - called - true + right)
         labelled = int(np.count_nonzero(by_note[2, rows]))
@@ -153,7 +154,7 @@ def _of_notes(
         sizes[name] = len(rows)
         numbers[name] = {
             "n": Guarded(len(rows), (len(rows), cohort.n - len(rows))),
-            "patients": Guarded(patients, (patients, len(rows) - patients)),
+            "patients": Guarded(patients, (patients, len(rows) - patients, several)),
             "positives": Guarded(true, pairs),
             "map": Guarded(
                 float(values.mean()), (*pairs, labelled, *ends(values, len(rows)), *ends(values, labelled), first)
