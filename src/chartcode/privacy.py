@@ -14,11 +14,17 @@ from dataclasses import dataclass
 
 SMALLEST = 11  # the smallest count that may be published, 0 apart
 DECIMALS = 4
+Cut = tuple[int, int]  # true and false cells whose score reaches some threshold
 
 
 def small(count: float) -> bool:
     """Whether a count may not be published: 1..10."""
     return 0 < count < SMALLEST
+
+
+def apart(one: Cut, other: Cut) -> bool:
+    """Whether no small cell lies between two thresholds."""
+    return not any(small(abs(here - there)) for here, there in zip(one, other, strict=True))
 
 
 @dataclass(frozen=True)
