@@ -235,6 +235,18 @@ def test_three_notes_with_a_code_outside_the_labels_are_not_told() -> None:
     assert shown["map_all_codes"] is shown["micro_f1_all_codes"] is None
 
 
+@pytest.mark.parametrize("wrong", [1, 89])
+def test_a_macro_f1_close_to_its_ends_does_not_count_the_errors_or_the_hits(wrong: int) -> None:
+    """Three labels of 30 notes each: 1 - macro times all that can be called or true bounds the errors, macro the hits."""
+    truth = np.eye(3, dtype=np.int8)[np.arange(90) % 3]
+    scores = 0.2 + 0.6 * truth
+    scores[:wrong] = 0.2
+    ward = make("test", list("ABC"), truth, scores, patients=np.arange(90))
+    shown = published(ward)
+    told = {key for key, value in shown.items() if key.startswith("macro_f1") and value is not None}
+    assert told == {"macro_f1_predict_all"}
+
+
 @pytest.mark.parametrize("positives", [1, 10])
 def test_a_split_with_few_positives_or_few_labelled_notes_has_no_ranking_numbers(positives: int) -> None:
     few = np.zeros((100, 4), dtype=np.int8)

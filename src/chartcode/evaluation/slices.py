@@ -203,10 +203,13 @@ def _f1(
     present = by_label[2] > 0
     micro = float(f1(right, right + false, right + missed)) if right + missed else float("nan")
     macro = float(f1(*by_label[:, present]).mean()) if present.any() else float("nan")
-    # The macro-F1 of a single label is that label's F1; a mean over several labels hides what it is made of.
-    alone = cells if np.count_nonzero(present) < 2 else (SMALLEST,) * len(cells)
+    # Close to 0 or 1 a macro-F1 leaves room for a few hits or errors only; that of a single label is its F1.
+    alone = cells if np.count_nonzero(present) < 2 else (0,) * len(cells)
     counts = (*cells, patients)
-    numbers = {"micro_f1": Guarded(micro, counts), "macro_f1": Guarded(macro, (*alone, patients))}
+    numbers = {
+        "micro_f1": Guarded(micro, counts),
+        "macro_f1": Guarded(macro, (right, false + missed, *alone, patients)),
+    }
     if not np.isnan(rounds).all():
         low, high = intervals.interval(rounds, micro)
         numbers |= {"micro_f1_lo": Guarded(low, counts), "micro_f1_hi": Guarded(high, counts)}
