@@ -237,7 +237,7 @@ def test_three_notes_with_a_code_outside_the_labels_are_not_told() -> None:
 
 @pytest.mark.parametrize("wrong", [1, 89])
 def test_a_macro_f1_close_to_its_ends_does_not_count_the_errors_or_the_hits(wrong: int) -> None:
-    """Three labels of 30 notes each: 1 - macro times all that can be called or true bounds the errors, macro the hits."""
+    """Three labels of 30 notes each: 1 - macro times all called and true bounds the errors, macro the hits."""
     truth = np.eye(3, dtype=np.int8)[np.arange(90) % 3]
     scores = 0.2 + 0.6 * truth
     scores[:wrong] = 0.2
@@ -245,6 +245,20 @@ def test_a_macro_f1_close_to_its_ends_does_not_count_the_errors_or_the_hits(wron
     shown = published(ward)
     told = {key for key, value in shown.items() if key.startswith("macro_f1") and value is not None}
     assert told == {"macro_f1_predict_all"}
+
+
+def test_the_floor_of_three_labels_does_not_give_the_smallest_away() -> None:
+    truth = (np.arange(100)[:, None] < [5, 40, 60]).astype(np.int8)
+    shown = published(make("test", list("ABC"), truth, 0.5 * truth, patients=np.arange(100)))
+    assert shown["positives"] == 105
+
+    def floor(support: tuple[int, ...]) -> float:
+        return round(sum(2 * m / (100 + m) for m in support) / 3, 4)
+
+    every = [(a, b, 105 - a - b) for a in range(1, 36) for b in range(a, 53) if b <= 105 - a - b <= 100]
+    fits = [support for support in every if floor(support) == floor((5, 40, 60))]
+    assert len(fits) > 1 and all(small(min(support)) for support in fits)
+    assert shown["macro_f1_predict_all"] is shown["macro_f1_lift"] is None
 
 
 @pytest.mark.parametrize("positives", [1, 10])

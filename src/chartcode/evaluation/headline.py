@@ -27,7 +27,7 @@ from chartcode.evaluation.areas import area_rounds, calibration_rounds
 from chartcode.evaluation.cohort import Cohort
 from chartcode.evaluation.ranking import NoteRanking
 from chartcode.params import EvaluateParams
-from chartcode.privacy import Guarded
+from chartcode.privacy import SMALLEST, Guarded
 
 Numbers = dict[str, Guarded]
 MANY_LABELS = 1000
@@ -95,9 +95,10 @@ def _whole(cohort: Cohort) -> tuple[int, ...]:
 
 
 def _few_labels(cohort: Cohort) -> tuple[int, ...]:
-    """True and false notes of each label where only one or two have any: a mean over them and `positives` give both."""
+    """True and false notes of each label where few have any: a mean over them and `positives` leave few choices, of
+    which each may hold a small one (three labels of 5, 40 and 60 notes of 100: four choices, all do)."""
     support = cohort.label_positives[cohort.label_positives > 0].tolist()
-    return (*support, *(cohort.n - m for m in support)) if len(support) < 3 else ()
+    return (*support, *(cohort.n - m for m in support)) if len(support) < SMALLEST else ()
 
 
 def ends(values: NDArray[np.float64], notes: int) -> tuple[int, int]:
