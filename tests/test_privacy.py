@@ -276,6 +276,18 @@ def test_a_split_with_few_positives_or_few_labelled_notes_has_no_ranking_numbers
         assert shown["n"] == 100
 
 
+@pytest.mark.parametrize(("patients", "told"), [(10, False), (11, True)])
+def test_many_labelled_notes_of_few_patients_are_few_patients(patients: int, told: bool) -> None:
+    truth = np.zeros((200, 2), dtype=np.int8)
+    truth[:100, 0] = truth[:50, 1] = 1
+    scores = np.random.default_rng(0).random(truth.shape)
+    owners = np.append(np.arange(100) % patients, np.arange(100, 200))
+    shown = published(make("test", ["A", "B"], truth, scores, patients=owners))
+    keys = ("n_labelled", "positives", "map", "map_labelled", "p_at_1_labelled", "r_at_1", "auprc_micro")
+    keys += ("micro_f1", "micro_recall", "micro_f1_predict_all", "macro_f1")
+    assert {key for key in keys if shown[key] is not None} == (set(keys) if told else set())
+
+
 def test_a_gain_is_not_told_across_a_withheld_list_length() -> None:
     """4 more hits from k = 1 to 2 and none from 2 to 3: withholding k = 2 alone would leave 1 and 3 to be compared."""
     truth = np.zeros((100, 4), dtype=np.int8)

@@ -89,9 +89,12 @@ def headline(
 
 
 def _whole(cohort: Cohort) -> tuple[int, ...]:
-    """True pairs, false pairs, labelled notes: with few of them any number about them is about few patients."""
+    """True pairs, false pairs, labelled notes and their patients: with few of them any number about them is about few
+    patients."""
     positives = int(cohort.label_positives.sum())
-    return positives, cohort.n * cohort.labels - positives, int(np.count_nonzero(cohort.note_positives))
+    labelled = np.flatnonzero(cohort.note_positives)
+    patients = len(np.unique(cohort.patients[labelled]))
+    return positives, cohort.n * cohort.labels - positives, len(labelled), patients
 
 
 def _few_labels(cohort: Cohort) -> tuple[int, ...]:
@@ -107,23 +110,23 @@ def ends(values: NDArray[np.float64], notes: int) -> tuple[int, int]:
 
 
 def _size(cohort: Cohort, labels: LabelScores) -> Numbers:
-    positives, negatives, labelled = _whole(cohort)
+    positives, negatives, labelled, theirs = _whole(cohort)
     return {
         "labels": Guarded(cohort.labels),
         "labels_with_auc": Guarded(int(np.count_nonzero(~np.isnan(labels.auroc)))),
         "labels_with_positives": Guarded(int(np.count_nonzero(cohort.label_positives))),
         "n": Guarded.count(cohort.n),
         # Labels beyond the first of a note follow from positives.
-        "n_labelled": Guarded.count(labelled, cohort.n).plus(positives - labelled),
+        "n_labelled": Guarded.count(labelled, cohort.n).plus(positives - labelled, theirs),
         # As many notes beyond the first of a patient.
         "patients": Guarded.count(cohort.size, cohort.n),
-        "positives": Guarded(positives, (positives, negatives)),
+        "positives": Guarded(positives, (positives, negatives, theirs)),
     }
 
 
 def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
     n, labelled, whole = cohort.n, cohort.note_positives > 0, _whole(cohort)
-    positives, _, notes = whole
+    positives, _, notes, _ = whole
     one_each = positives == notes  # every labelled note has one label
     # map / map_labelled gives the number of labelled notes away, and so does every other such pair.
     both = (notes, n - notes, positives - notes)
@@ -156,7 +159,7 @@ def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
 def _list_counts(cohort: Cohort, ranking: NoteRanking, ks: list[int], k: int) -> tuple[int, ...]:
     """What P@k gives away: codes found, missed and wrongly suggested in the first k, and the same between every
     shorter list and this one (every, not the next shorter: that one may be withheld)."""
-    positives, _, notes = _whole(cohort)
+    positives, _, notes, _ = _whole(cohort)
     width = {place: min(place, cohort.labels) for place in ks}
     found = {place: int(ranking.hits[place].sum()) for place in ks}
     counts = [positives - found[k]]
@@ -168,14 +171,15 @@ def _list_counts(cohort: Cohort, ranking: NoteRanking, ks: list[int], k: int) ->
 def _decisions(cohort: Cohort, tau: Mapping[str, NDArray[np.float32]]) -> Numbers:
     numbers: Numbers = {}
     whole, few = _whole(cohort), _few_labels(cohort)
+    theirs = whole[-1]
     for kind, suffix in (("per_label", "_per_label"), ("none", "_at_half"), ("global", "")):
         made = decisions.decide(cohort, tau[kind])
         right, false, missed = made.errors
-        cells = (right, false, missed, cohort.n * cohort.labels - right - false - missed)
+        cells = (right, false, missed, cohort.n * cohort.labels - right - false - missed, theirs)
         numbers[f"micro_f1{suffix}"] = Guarded(decisions.micro_f1(made), cells)
         # Close to 0 or 1 a macro-F1 leaves room for a few hits or errors only; that of a single label is its F1.
         alone = cells if np.count_nonzero(made.label_true) < 2 else ()
-        numbers[f"macro_f1{suffix}"] = Guarded(decisions.macro_f1(made), (right, false + missed, *alone))
+        numbers[f"macro_f1{suffix}"] = Guarded(decisions.macro_f1(made), (right, false + missed, theirs, *alone))
     # The rest is at the global threshold, which came last.
     gold, exact = int(cohort.n_codes.sum()), decisions.exact_matches(made)
     floor = decisions.predict_all_f1(made.label_true, cohort.n)[made.label_true > 0]
@@ -191,7 +195,7 @@ def _decisions(cohort: Cohort, tau: Mapping[str, NDArray[np.float32]]) -> Number
         "macro_f1_predict_all": Guarded(_mean(floor), whole + few),
         "micro_f1_all_codes": Guarded(decisions.micro_f1_all_codes(made, gold), (*cells, gold - made.true)),
         "micro_f1_lift": Guarded(micro.value - micro_floor, cells),
-        "micro_f1_predict_all": Guarded(micro_floor, whole[:2]),
+        "micro_f1_predict_all": Guarded(micro_floor, whole),
         "micro_precision": Guarded(float(decisions.ratio(made.hits, made.called)), cells),
         "micro_recall": Guarded(float(decisions.ratio(made.hits, made.true)), cells),
     }
