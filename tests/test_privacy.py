@@ -247,6 +247,19 @@ def test_a_macro_f1_close_to_its_ends_does_not_count_the_errors_or_the_hits(wron
     assert told == {"macro_f1_predict_all"}
 
 
+def test_areas_close_to_one_do_not_count_the_pairs_that_are_misplaced() -> None:
+    """One false pair before one true pair: each AUROC is 1 - 1 / (true pairs x false pairs) of its label, and tells."""
+    truth = np.eye(2, dtype=np.int8)[np.arange(60) % 2]
+    scores = 0.2 + 0.6 * truth
+    scores[:2] = 0.5
+    shown = published(make("test", ["A", "B"], truth, scores, patients=np.arange(60)))
+    assert {key: shown[key] for key in shown if key.startswith("au")} == dict.fromkeys(
+        ("auprc_macro", "auprc_micro", "auroc_macro", "auroc_micro")
+    )
+    apart = published(make("test", ["A", "B"], truth, 0.2 + 0.6 * truth, patients=np.arange(60)))
+    assert apart["auroc_macro"] == apart["auprc_micro"] == 1
+
+
 def test_the_floor_of_three_labels_does_not_give_the_smallest_away() -> None:
     truth = (np.arange(100)[:, None] < [5, 40, 60]).astype(np.int8)
     shown = published(make("test", list("ABC"), truth, 0.5 * truth, patients=np.arange(100)))

@@ -12,6 +12,7 @@ from chartcode.evaluation.discrimination import (
     at_positives,
     auroc,
     average_precision,
+    behind,
     mean_over_labels,
     over_all,
     per_label,
@@ -31,6 +32,7 @@ def test_areas_equal_scikit_learn(ward: Cohort) -> None:
             continue
         assert abs(auroc(fast) - roc_auc_score(true, scores)) < 1e-12
         assert abs(average_precision(fast) - average_precision_score(true, scores)) < 1e-12
+        assert behind(fast) == (scores[true == 1] <= scores[true == 0].max()).sum()
 
 
 def test_areas_equal_scikit_learn_on_many_notes() -> None:

@@ -75,6 +75,14 @@ def auroc(scores: Sorted) -> float:
     return (int(wins.sum()) + int(wins_or_ties.sum())) / (2 * len(positives) * false)
 
 
+def behind(scores: Sorted) -> int:
+    """True pairs that a false one stands before or beside."""
+    values, positives = scores.values, scores.positives
+    reached = len(values) - np.searchsorted(values, positives, "left")
+    true = len(positives) - np.searchsorted(positives, positives, "left")
+    return int(np.count_nonzero(reached > true))
+
+
 def at_positives(scores: Sorted) -> Thresholds:
     """The thresholds at which recall changes; between two of them only false calls are added."""
     tau, here = np.unique(scores.positives, return_counts=True)

@@ -36,20 +36,25 @@ FEW_ROUNDS = 100
 
 @dataclass(frozen=True)
 class LabelScores:
-    """Per label (L,): AUROC, AUPRC (NaN for a constant label) and calibration error."""
+    """Per label (L,): AUROC, AUPRC (NaN for a constant label), calibration error, and true notes not ahead of all
+    others."""
 
     auroc: NDArray[np.float64]
     auprc: NDArray[np.float64]
     ece: NDArray[np.float64]
+    behind: NDArray[np.float64]
 
 
 def label_scores(cohort: Cohort) -> LabelScores:
-    """One sort per label gives all three."""
-    rows = [
-        (discrimination.auroc(s), discrimination.average_precision(s), calibration.calibration_error(s))
-        for s in discrimination.per_label(cohort)
-    ]
-    return LabelScores(*np.asarray(rows, dtype=np.float64).reshape(-1, 3).T)
+    """One sort per label gives all four."""
+    measures = (
+        discrimination.auroc,
+        discrimination.average_precision,
+        calibration.calibration_error,
+        discrimination.behind,
+    )
+    rows = [[measure(scores) for measure in measures] for scores in discrimination.per_label(cohort)]
+    return LabelScores(*np.asarray(rows, dtype=np.float64).reshape(-1, len(measures)).T)
 
 
 def headline(
@@ -65,11 +70,13 @@ def headline(
     ks = sorted(ranking.hits)
     numbers = _size(cohort, labels) | _ranking(cohort, ranking, ks) | _decisions(cohort, tau)
     whole, few = _whole(cohort), _few_labels(cohort)
+    # An area close to 1 counts the true pairs that are not ahead of all false ones.
+    micro, macro = (*whole, discrimination.behind(cells)), (*whole, *few, labels.behind.sum())
     numbers |= {
-        "auprc_macro": Guarded(discrimination.mean_over_labels(labels.auprc), whole + few),
-        "auprc_micro": Guarded(discrimination.average_precision(cells), whole),
-        "auroc_macro": Guarded(discrimination.mean_over_labels(labels.auroc), whole + few),
-        "auroc_micro": Guarded(discrimination.auroc(cells), whole),
+        "auprc_macro": Guarded(discrimination.mean_over_labels(labels.auprc), macro),
+        "auprc_micro": Guarded(discrimination.average_precision(cells), micro),
+        "auroc_macro": Guarded(discrimination.mean_over_labels(labels.auroc), macro),
+        "auroc_micro": Guarded(discrimination.auroc(cells), micro),
     }
     if cohort.probabilities:  # without them a calibration means nothing
         # A coder that scores every cell alike has the prevalence for a calibration error.
