@@ -16,9 +16,11 @@ from chartcode.coders.base import gold_of, labelled_notes
 from chartcode.coders.known import coder_named
 from chartcode.coders.tfidf import TfidfCoder
 from chartcode.errors import DataError
+from chartcode.evaluation import explain as explain_module
 from chartcode.evaluation.evidence import WORD
 from chartcode.evaluation.explain import Explained, explain, save
 from chartcode.params import EvaluateParams, ExplainParams
+from chartcode.privacy import publish
 from chartcode.tables.cleaning import clean_batch
 from chartcode.tables.schemas import EVIDENCE_SCHEMA
 from tests.coders.test_tfidf import CODES, PARAMS, notes
@@ -165,6 +167,13 @@ def test_a_sample_is_part_of_the_whole_and_too_few_patients_publish_nothing(hosp
     assert {span["note_id"] for span in some.spans.to_pylist()} < {span["note_id"] for span in whole}
     assert [s for s in whole if s in some.spans.to_pylist()] == some.spans.to_pylist()
     assert all(value is None for numbers in some.numbers.values() for value in numbers.values())
+
+
+@pytest.mark.parametrize(("short", "told"), [(0, True), (4, False), (11, True)])
+def test_a_mean_over_pairs_does_not_count_the_few_that_fall_short(short: int, told: bool) -> None:
+    """Of 100 pairs some are half covered: 200 (1 - mean) counts them."""
+    mean = explain_module._mean([0.5] * short + [1.0] * (100 - short))
+    assert (publish({"cover": mean}, 100)["cover"] is not None) == told
 
 
 @pytest.mark.parametrize("arguments", [(), ("laat",), ("tfidf", "tfidf"), ("../gold",)])

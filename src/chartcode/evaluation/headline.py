@@ -27,7 +27,7 @@ from chartcode.evaluation.areas import area_rounds, calibration_rounds
 from chartcode.evaluation.cohort import Cohort
 from chartcode.evaluation.ranking import NoteRanking
 from chartcode.params import EvaluateParams
-from chartcode.privacy import SMALLEST, Guarded
+from chartcode.privacy import SMALLEST, Guarded, ends
 
 Numbers = dict[str, Guarded]
 MANY_LABELS = 1000
@@ -109,11 +109,6 @@ def _few_labels(cohort: Cohort) -> tuple[int, ...]:
     which each may hold a small one (three labels of 5, 40 and 60 notes of 100: four choices, all do)."""
     support = cohort.label_positives[cohort.label_positives > 0].tolist()
     return (*support, *(cohort.n - m for m in support)) if len(support) < SMALLEST else ()
-
-
-def ends(values: NDArray[np.float64], notes: int) -> tuple[int, int]:
-    """Of `notes`, those above 0 and those below 1 (`values` (N,) in 0..1): a mean close to 0 or 1 counts them."""
-    return int(np.count_nonzero(values > 0)), notes - int(np.count_nonzero(values >= 1))
 
 
 def _size(cohort: Cohort, labels: LabelScores) -> Numbers:

@@ -25,9 +25,8 @@ from chartcode.errors import DataError
 from chartcode.evaluation import intervals
 from chartcode.evaluation.cohort import Cohort
 from chartcode.evaluation.decisions import Calls, f1
-from chartcode.evaluation.headline import ends
 from chartcode.params import EvaluateParams
-from chartcode.privacy import SMALLEST, Guarded, publish_parts
+from chartcode.privacy import SMALLEST, Guarded, ends, publish_parts
 
 REST = "rest"
 UNKNOWN = "unknown"
