@@ -179,9 +179,11 @@ def _decisions(cohort: Cohort, tau: Mapping[str, NDArray[np.float32]]) -> Number
         right, false, missed = made.errors
         cells = (right, false, missed, cohort.n * cohort.labels - right - false - missed, theirs)
         numbers[f"micro_f1{suffix}"] = Guarded(decisions.micro_f1(made), cells)
-        # Close to 0 or 1 a macro-F1 leaves room for a few hits or errors only; that of a single label is its F1.
-        alone = cells if np.count_nonzero(made.label_true) < 2 else ()
-        numbers[f"macro_f1{suffix}"] = Guarded(decisions.macro_f1(made), (right, false + missed, theirs, *alone))
+        # Close to 0 or 1 a macro-F1 leaves room for few hits or errors in its labels; that of a single label is its F1.
+        present = made.label_true > 0
+        errors = (made.label_called + made.label_true - 2 * made.label_hits)[present].sum()
+        alone = cells if np.count_nonzero(present) < 2 else ()
+        numbers[f"macro_f1{suffix}"] = Guarded(decisions.macro_f1(made), (right, errors, theirs, *alone))
     # The rest is at the global threshold, which came last.
     gold, exact = int(cohort.n_codes.sum()), decisions.exact_matches(made)
     floor = decisions.predict_all_f1(made.label_true, cohort.n)[made.label_true > 0]

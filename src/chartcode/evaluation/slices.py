@@ -202,12 +202,13 @@ def _f1(
     present = by_label[2] > 0
     micro = float(f1(right, right + false, right + missed)) if right + missed else float("nan")
     macro = float(f1(*by_label[:, present]).mean()) if present.any() else float("nan")
-    # Close to 0 or 1 a macro-F1 leaves room for a few hits or errors only; that of a single label is its F1.
+    # Close to 0 or 1 a macro-F1 leaves room for few hits or errors in its labels; that of a single label is its F1.
+    errors = int((by_label[1] + by_label[2] - 2 * by_label[0])[present].sum())
     alone = cells if np.count_nonzero(present) < 2 else (0,) * len(cells)
     counts = (*cells, patients)
     numbers = {
         "micro_f1": Guarded(micro, counts),
-        "macro_f1": Guarded(macro, (right, false + missed, *alone, patients)),
+        "macro_f1": Guarded(macro, (right, errors, *alone, patients)),
     }
     if not np.isnan(rounds).all():
         low, high = intervals.interval(rounds, micro)
