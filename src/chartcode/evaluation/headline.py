@@ -139,7 +139,7 @@ def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
         # With one label a note, r_at_k is found / labelled: beside p_at_k it gives the labelled notes away.
         alone = both if one_each else ()
         numbers[f"p_at_{k}"] = Guarded(found / (k * n), counts)
-        numbers[f"p_at_{k}_labelled"] = Guarded(found / (k * max(1, notes)), counts + both)
+        numbers[f"p_at_{k}_labelled"] = Guarded(_mean(ranking.hits[k][labelled]) / k, counts + both)
         numbers[f"r_at_{k}"] = Guarded(_mean(recall[labelled]), counts + alone + ends(recall, notes))
     # With one label a note R-precision is P@1 under another name, and would be compared with every other P@k; average
     # precision counts the notes whose first suggestion is right.
