@@ -139,7 +139,7 @@ def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
         # With one label a note, r_at_k is found / labelled: beside p_at_k it gives the labelled notes away.
         alone = both if one_each else ()
         numbers[f"p_at_{k}"] = Guarded(found / (k * n), counts)
-        numbers[f"p_at_{k}_labelled"] = Guarded(_mean(ranking.hits[k][labelled]) / k, counts + both)
+        numbers[f"p_at_{k}_labelled"] = Guarded(_mean(ranking.hits[k][labelled] / k), counts + both)
         numbers[f"r_at_{k}"] = Guarded(_mean(recall[labelled]), counts + alone + ends(recall, notes))
     # With one label a note R-precision is P@1 under another name, and would be compared with every other P@k; average
     # precision counts the notes whose first suggestion is right.
@@ -179,11 +179,12 @@ def _decisions(cohort: Cohort, tau: Mapping[str, NDArray[np.float32]]) -> Number
         right, false, missed = made.errors
         cells = (right, false, missed, cohort.n * cohort.labels - right - false - missed, theirs)
         numbers[f"micro_f1{suffix}"] = Guarded(decisions.micro_f1(made), cells)
-        # Close to 0 or 1 a macro-F1 leaves room for few hits or errors in its labels; that of a single label is its F1.
+        # The macro-F1 of a single label is that label's F1.
         present = made.label_true > 0
-        errors = (made.label_called + made.label_true - 2 * made.label_hits)[present].sum()
+        by_label = np.stack([made.label_hits, made.label_called, made.label_true])[:, present]
         alone = cells if np.count_nonzero(present) < 2 else ()
-        numbers[f"macro_f1{suffix}"] = Guarded(decisions.macro_f1(made), (right, errors, theirs, *alone))
+        counts = (*decisions.counted_by_mean(by_label, cohort.n), theirs, *alone)
+        numbers[f"macro_f1{suffix}"] = Guarded(decisions.macro_f1(made), counts)
     # The rest is at the global threshold, which came last.
     gold, exact = int(cohort.n_codes.sum()), decisions.exact_matches(made)
     floor = decisions.predict_all_f1(made.label_true, cohort.n)[made.label_true > 0]
@@ -193,8 +194,8 @@ def _decisions(cohort: Cohort, tau: Mapping[str, NDArray[np.float32]]) -> Number
     return numbers | {
         "exact_match": Guarded(exact / cohort.n, (exact, cohort.n - exact)),
         "example_f1": Guarded(decisions.example_f1(made), (some, cohort.n - exact)),
+        "macro_f1_harmonic": Guarded(decisions.macro_f1_harmonic(made), cells),
         # macro_f1 less its lift is the floor.
-        "macro_f1_harmonic": Guarded(decisions.macro_f1_harmonic(made), macro.counts),
         "macro_f1_lift": Guarded(macro.value - _mean(floor), (*macro.counts, *whole, *few)),
         "macro_f1_predict_all": Guarded(_mean(floor), whole + few),
         "micro_f1_all_codes": Guarded(decisions.micro_f1_all_codes(made, gold), (*cells, gold - made.true)),

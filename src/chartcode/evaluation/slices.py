@@ -24,7 +24,7 @@ from chartcode.artifacts import Artifact
 from chartcode.errors import DataError
 from chartcode.evaluation import intervals
 from chartcode.evaluation.cohort import Cohort
-from chartcode.evaluation.decisions import Calls, f1
+from chartcode.evaluation.decisions import Calls, counted_by_mean, f1
 from chartcode.params import EvaluateParams
 from chartcode.privacy import SMALLEST, Guarded, ends, publish_parts
 
@@ -158,7 +158,7 @@ def _of_notes(
             "map": Guarded(
                 float(values.mean()), (*pairs, labelled, *ends(values, len(rows)), *ends(values, labelled), first)
             ),
-            **_f1(cells, by_label[:, g], _rounds(cohort, drawn, by_note * (groups == name)), patients),
+            **_f1(cells, by_label[:, g], _rounds(cohort, drawn, by_note * (groups == name)), len(rows), patients),
         }
     return publish_parts(numbers, sizes)
 
@@ -180,7 +180,7 @@ def _of_labels(
         numbers[name] = {
             "labels": Guarded(labels),
             "positives": Guarded(true, (true, cohort.n * labels - true, patients)),
-            **_f1(cells, by_label[:, own], _rounds(cohort, drawn, by_note), patients),
+            **_f1(cells, by_label[:, own], _rounds(cohort, drawn, by_note), cohort.n, patients),
         }
     return publish_parts(numbers, sizes)
 
@@ -195,20 +195,19 @@ def _rounds(cohort: Cohort, drawn: NDArray[np.float64], by_note: NDArray[np.floa
 
 
 def _f1(
-    cells: tuple[int, ...], by_label: NDArray[Any], rounds: NDArray[np.float64], patients: int
+    cells: tuple[int, ...], by_label: NDArray[Any], rounds: NDArray[np.float64], notes: int, patients: int
 ) -> dict[str, Guarded]:
     """Micro- and macro-F1 of a group, from its right, false, missed and rightly left cells and (3, labels) sums."""
     right, false, missed, _ = cells
     present = by_label[2] > 0
     micro = float(f1(right, right + false, right + missed)) if right + missed else float("nan")
     macro = float(f1(*by_label[:, present]).mean()) if present.any() else float("nan")
-    # Close to 0 or 1 a macro-F1 leaves room for few hits or errors in its labels; that of a single label is its F1.
-    errors = int((by_label[1] + by_label[2] - 2 * by_label[0])[present].sum())
-    alone = cells if np.count_nonzero(present) < 2 else (0,) * len(cells)
+    # The macro-F1 of a single label is that label's F1.
+    alone = cells if np.count_nonzero(present) < 2 else (SMALLEST,) * len(cells)
     counts = (*cells, patients)
     numbers = {
         "micro_f1": Guarded(micro, counts),
-        "macro_f1": Guarded(macro, (right, errors, *alone, patients)),
+        "macro_f1": Guarded(macro, (*counted_by_mean(by_label[:, present], notes), *alone, patients)),
     }
     if not np.isnan(rounds).all():
         low, high = intervals.interval(rounds, micro)
