@@ -199,6 +199,22 @@ def test_curves_stand_on_a_fixed_grid(hospital: Path, evaluate: Run) -> None:
     assert bins[0] == "predicted,observed" and 2 <= len(bins) <= 16
 
 
+@pytest.mark.parametrize(("patients", "told"), [(10, False), (11, True)])
+def test_ten_patients_have_no_number_no_slice_and_no_curve(
+    hospital: Path, evaluate: Run, patients: int, told: bool
+) -> None:
+    """160 notes of few patients: the cells are many, the people are not."""
+    write_gold(hospital, truth_and_scores()[0], patients=patients)
+    assert evaluate("tfidf") == 0
+    folder = hospital / "metrics/tfidf"
+    for name in ("metrics.json", "slices.json"):
+        test = json.loads((folder / name).read_text())["tfidf"]["test"]
+        parts = [part for groups in test.values() for part in groups.values()] if name == "slices.json" else [test]
+        assert any(value is not None for part in parts for value in part.values()) == told
+    for curve in ("precision_recall", "reliability"):
+        assert (len((folder / f"plots/{curve}_test.csv").read_text().splitlines()) > 1) == told
+
+
 @pytest.mark.parametrize("kind", ["platt", "isotonic"])
 def test_calibrated_scores_lie_less_and_both_curves_are_kept(hospital: Path, evaluate: Run, kind: str) -> None:
     write_params(hospital, calibrate=kind, cross_fit="true")
