@@ -86,9 +86,9 @@ def closed_form(aims: Aims) -> Fitted:
     mention = np.clip(np.where((mention <= 0) | (mention > 0.97), 0.97, mention), least, 0.97)
     false = np.clip(SHARE / (1 - SHARE) * (2 * mention / linear - mention - 1), 2e-4, MOST_FALSE)
     said = ~_among(SILENT)
-    # Cues tell more of conditions that are found well, and less where mentions and other words alone say too much. Where
-    # the aim nears what mentions can do, cues and words of the condition's own must help; where it nears nothing, cues
-    # must not.
+    # Cues tell more of conditions that are found well, and less where mentions and other words say too much without
+    # them. Where the aim nears what mentions can do, cues and words of the condition's own must help; where it nears
+    # nothing, cues must not.
     clarity = np.clip((linear - 0.1) / 0.77, 0, 1) ** 2
     wanting, giving = np.clip((linear - 0.85) / 0.12, 0, 1), np.clip((linear - 0.03) / 0.25, 0, 1)
     return Fitted(

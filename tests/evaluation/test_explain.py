@@ -17,8 +17,8 @@ from chartcode.coders.base import gold_of, labelled_notes
 from chartcode.coders.known import coder_named
 from chartcode.coders.tfidf import TfidfCoder
 from chartcode.errors import DataError
+from chartcode.evaluation import evidence, plausibility
 from chartcode.evaluation import explain as explain_module
-from chartcode.evaluation import plausibility
 from chartcode.evaluation.evidence import WORD, Looked, Pair
 from chartcode.evaluation.explain import Explained, explain, save
 from chartcode.params import EvaluateParams, ExplainParams
@@ -169,6 +169,12 @@ def test_a_sample_is_part_of_the_whole_and_too_few_patients_publish_nothing(hosp
     assert {span["note_id"] for span in some.spans.to_pylist()} < {span["note_id"] for span in whole}
     assert [s for s in whole if s in some.spans.to_pylist()] == some.spans.to_pylist()
     assert all(value is None for numbers in some.numbers.values() for value in numbers.values())
+
+
+def test_no_few_notes_are_left_out_of_a_sample(hospital: Path) -> None:
+    silver, test = Artifact(hospital / "data/silver"), np.flatnonzero(SPLIT == "test")
+    for most, left in ((len(test) - 11, 11), (len(test) - 10, 0), (None, 0)):
+        assert evidence._sampled(silver, test, ["note_id"], most).num_rows == len(test) - left
 
 
 @pytest.mark.parametrize(("short", "told"), [(0, True), (4, False), (11, True)])

@@ -1,6 +1,7 @@
 """Every headline number under its name equals scikit-learn's, or a plain definition where that has none."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
@@ -102,7 +103,17 @@ def test_intervals_surround_their_numbers() -> None:
     tau = {kind: np.full(6, value, np.float32) for kind, value in TAUS.items()}
     numbers = headline(ward, tau, label_scores(ward), over_all(ward), rank_notes(ward, KS), PARAMS)
     bounded = [key[:-3] for key in numbers if key.endswith("_lo")]
-    assert len(bounded) == 14
+    assert len(bounded) == 16
     for key in bounded:
         low, value, high = (numbers[name].value for name in (f"{key}_lo", key, f"{key}_hi"))
         assert low < value < high < low + 0.1, key
+
+
+def test_all_codes_are_the_labels_where_gold_has_no_others() -> None:
+    ward = oracles.ward(1, notes=300, labels=6, patients=120)
+    ward = replace(ward, n_codes=ward.note_positives)
+    tau = {kind: np.full(6, value, np.float32) for kind, value in TAUS.items()}
+    numbers = headline(ward, tau, label_scores(ward), over_all(ward), rank_notes(ward, KS), PARAMS)
+    for key in ("micro_f1", "map"):
+        for end in ("", "_lo", "_hi"):
+            assert abs(numbers[f"{key}_all_codes{end}"].value - numbers[f"{key}{end}"].value) < 1e-12, key + end

@@ -63,7 +63,7 @@ def test_a_diff_stays_readable(hospital: Path, evaluate: Run) -> None:
     metrics = json.loads((hospital / "metrics/tfidf/metrics.json").read_text(encoding="utf-8"))
     values = metrics["tfidf"]["test"]
     assert len([key for key in values if not key.endswith(("_lo", "_hi"))]) <= 50
-    assert len(values) <= 76  # bounds are a row each in `dvc metrics diff`, and one cell in `chartcode pr`
+    assert len(values) <= 80  # bounds are a row each in `dvc metrics diff`, and one cell in `chartcode pr`
 
 
 def test_without_rounds_there_are_no_intervals(hospital: Path, evaluate: Run) -> None:

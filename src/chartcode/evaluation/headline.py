@@ -217,7 +217,12 @@ def _rounds(
     drawn = intervals.weights(cohort.size, params.bootstrap_rounds, params.seed)
     values = {f"p_at_{k}": hits / k for k, hits in ranking.hits.items()}
     values |= {"map": ranking.average_precision, "r_precision": ranking.r_precision}
+    values["map_all_codes"] = ranking.average_precision_all_codes
     rounds = intervals.note_means(cohort, drawn, values)
+    calls = decisions.Calls.of(cohort, tau["global"])
+    parts = {name: cells.sum(axis=1) for name, cells in (("right", calls.right), ("called", calls.called))}
+    sums = intervals.note_sums(cohort, drawn, {**parts, "gold": cohort.n_codes.astype(np.float64)})
+    rounds["micro_f1_all_codes"] = decisions.f1(sums["right"], sums["called"], sums["gold"])
     for kind, suffix in (("global", ""), ("per_label", "_per_label")):
         micro, macro = intervals.f1_rounds(cohort, drawn, tau[kind])
         rounds |= {f"micro_f1{suffix}": micro, f"macro_f1{suffix}": macro}
