@@ -100,7 +100,7 @@ def test_slices_are_shown_where_they_are(run: Run, tmp_path: Path) -> None:
     target.write_text(json.dumps({"tfidf": {"test": {"sex": groups}}}))
     page, _ = texts(run, tmp_path)
     target.write_text(before)
-    assert "0.500 [0.400, 0.600]" in page and "<b>" not in page and "&lt;b&gt;" in page
+    assert "0.500 [0.400,\u00a00.600]" in page and "<b>" not in page and "&lt;b&gt;" in page
 
 
 def test_missing_metrics_and_mixed_sources_are_one_line(run: Run, tmp_path: Path) -> None:

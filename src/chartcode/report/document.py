@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 NOTHING = "–"
+WHOLE = ",\u00a0"  # an interval is not broken in two
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -140,7 +141,9 @@ def _html(block: Block) -> str:
 def _table_html(table: Table) -> str:
     def row(cells: Sequence[str], tag: str, plot: str | None = None) -> str:
         made = [
-            f"<{tag}>{inline(cell)}</{tag}>" if place in table.left else f'<{tag} class="number">{inline(cell)}</{tag}>'
+            f"<{tag}>{inline(cell)}</{tag}>"
+            if place in table.left
+            else f'<{tag} class="number">{inline(cell).replace(", ", WHOLE)}</{tag}>'
             for place, cell in enumerate(cells)
         ]
         made += [] if plot is None else [f'<{tag} class="plot">{plot}</{tag}>']
