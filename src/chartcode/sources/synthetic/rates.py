@@ -73,6 +73,12 @@ def published() -> Array:
     return np.array([float(row["published_f1"]) for row in resources.rows(FILE)])
 
 
+@lru_cache(maxsize=1)
+def published_by_code() -> dict[str, float]:
+    """The same by code."""
+    return dict(zip((row["icd_code"] for row in resources.rows(FILE)), published().tolist(), strict=True))
+
+
 def rates(params: SyntheticParams, found: Fitted | None = None) -> Rates:
     """The fitted rates (default: those of rates.csv) times the factors of `params`; never above one."""
     found = found or fitted()
