@@ -81,5 +81,9 @@ def literature(source: str, labels: int) -> Literature:
     if source == "mimic-iv":
         return Literature(task, results, True, "same hospital, other splits: gaps under .02 are noise")
     return Literature(
-        task, results, False, "not comparable: this run's notes are invented; the pipeline is tested, not medicine"
+        task,
+        results,
+        False,
+        "not comparable: this run's notes are invented. They were fitted to be as hard as MIMIC-IV's for the linear model "
+        "when it learns from 92,000 of them",
     )
