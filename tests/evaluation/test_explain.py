@@ -21,6 +21,7 @@ from chartcode.evaluation import evidence, plausibility
 from chartcode.evaluation import explain as explain_module
 from chartcode.evaluation.evidence import WORD, Looked, Pair
 from chartcode.evaluation.explain import Explained, explain, save
+from chartcode.evaluation.recalibration import Calibrator, Map
 from chartcode.params import EvaluateParams, ExplainParams
 from chartcode.privacy import publish, small
 from chartcode.tables.cleaning import clean_batch
@@ -169,6 +170,22 @@ def test_a_sample_is_part_of_the_whole_and_too_few_patients_publish_nothing(hosp
     assert {span["note_id"] for span in some.spans.to_pylist()} < {span["note_id"] for span in whole}
     assert [s for s in whole if s in some.spans.to_pylist()] == some.spans.to_pylist()
     assert all(value is None for numbers in some.numbers.values() for value in numbers.values())
+
+
+def test_codes_are_called_as_they_were_judged(tmp_path: Path, hospital: Path) -> None:
+    """Every map a logit scaled down: whoever holds raw scores against the calibrated threshold calls other codes."""
+    folder = made(tmp_path)
+    coder = TfidfCoder.load(Artifact(folder / "models/tfidf"))
+    maps = Calibrator("platt", coder.codes, True, tuple(Map(np.array([0.1]), np.array([0.0])) for _ in coder.codes))
+    evaluation = folder / "data/evaluation/tfidf"
+    with writing(evaluation, "synthetic") as writer:
+        writer.json("thresholds.json", {"global": float(maps.apply(np.full((1, len(CODES)), 0.6, np.float32))[0, 0])})
+        writer.npz("calibration.npz", None, **maps.arrays())
+    calibrated = run(folder).spans.to_pylist()
+    with writing(evaluation, "synthetic") as writer:
+        writer.json("thresholds.json", {"global": 0.6})
+    assert calibrated == run(folder).spans.to_pylist()
+    assert {span["called"] for span in calibrated} == {True, False}
 
 
 def test_no_few_notes_are_left_out_of_a_sample(hospital: Path) -> None:

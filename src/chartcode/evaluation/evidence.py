@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from chartcode.artifacts import Artifact
 from chartcode.coders.base import Coder, Span
 from chartcode.evaluation.plausibility import Marks, Shares
+from chartcode.evaluation.recalibration import Calibrator
 from chartcode.privacy import small
 from chartcode.tables.cleaning import to_source
 from chartcode.tables.labels import Gold
@@ -97,17 +98,23 @@ def look(
     labels: Gold,
     split: str,
     threshold: np.float32,
+    calibrator: Calibrator | None,
     most: int | None,
 ) -> Looked:
-    """Scores, words and evidence of at most `most` notes of a split, for every code that is true or called."""
+    """Scores, words and evidence of at most `most` notes of a split, for every code that is true or called.
+
+    `threshold` is one of calibrated scores where there is a `calibrator`; the scores of the pairs are the coder's own.
+    """
     notes = _sampled(silver, labels.rows(split), sorted({*coder.reads, "note_id", "subject_id", "text", "edits"}), most)
     rows = np.flatnonzero(np.isin(labels.hadm_id, notes.column("hadm_id").to_numpy()))
     truth = labels.truth[rows]
     scores = coder.scores([notes.select(list(coder.reads))])
     known = {code: column for column, code in enumerate(coder.codes)}
     true = [[labels.codes[column] for column in truth[[row]].indices.tolist()] for row in range(len(rows))]
+    judged = scores if calibrator is None else calibrator.apply(scores)
     called = [
-        [coder.codes[column] for column in np.flatnonzero((row >= threshold) & (row > 0)).tolist()] for row in scores
+        [coder.codes[column] for column in np.flatnonzero((row >= threshold) & (own > 0)).tolist()]
+        for row, own in zip(judged, scores, strict=True)
     ]
     asked = [sorted({*t, *c} & known.keys()) for t, c in zip(true, called, strict=True)]
     found = coder.evidence([notes], asked)

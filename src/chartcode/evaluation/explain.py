@@ -25,6 +25,7 @@ from chartcode.artifacts import Artifact, atomic_file, writing
 from chartcode.coders.base import Coder, gold_of
 from chartcode.evaluation import faithfulness, intervals, plausibility
 from chartcode.evaluation.evidence import Looked, Pair, look
+from chartcode.evaluation.recalibration import CALIBRATION, Calibrator
 from chartcode.params import EvaluateParams, ExplainParams
 from chartcode.privacy import Guarded, ends, publish
 
@@ -65,17 +66,20 @@ def explain(
     params: ExplainParams,
     evaluate: EvaluateParams,
 ) -> Explained:
-    """The coder's evidence on val and test; `evaluation` gives the global threshold.
+    """The coder's evidence on val and test; `evaluation` gives the global threshold, and the calibration before it.
 
     Raises DataError when a split is empty, ArtifactError when gold is not of this silver.
     """
     labels = gold_of(silver, gold)
     threshold = np.float32(evaluation.json("thresholds.json")["global"])
+    calibrator = None
+    if CALIBRATION in evaluation.names():
+        calibrator = Calibrator.read(evaluation.npz(CALIBRATION), coder.codes)
     numbers: dict[str, Numbers] = {}
     spans: list[pa.Table] = []
     boundary: float | None = None
     for split in SPLITS:
-        looked = look(coder, silver, bronze, labels, split, threshold, params.notes)
+        looked = look(coder, silver, bronze, labels, split, threshold, calibrator, params.notes)
         if boundary is None:
             boundary = plausibility.best_boundary([(p.shares, p.gold) for p in looked.pairs if p.gold is not None])
         numbers[split] = _plausible(looked, boundary, evaluate) | _faithful(looked, coder, params.seed, evaluate)

@@ -84,6 +84,6 @@ def literature(source: str, labels: int) -> Literature:
         task,
         results,
         False,
-        "not comparable: this run's notes are invented. They were fitted to be as hard as MIMIC-IV's for the linear model "
-        "when it learns from 92,000 of them",
+        "not comparable: this run's notes are invented. They were fitted to be as hard as MIMIC-IV's for the linear "
+        "model when it learns from 92,000 of them",
     )

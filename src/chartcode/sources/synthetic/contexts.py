@@ -16,15 +16,15 @@ HISTORY_OF = ("a history of", "PMH of", "h/o", "past medical history significant
 # {h} one of HISTORY_OF, {l} the conditions in a row, {r} a relative.
 _DENIED = (
     "Denies {h} {l}.", "Patient and family deny {h} {l}.", "Chart review does not support {h} {l}.",
-    "Outside records are negative for {h} {l}.", "Was told of {h} {l}, which turned out to be wrong.",
-    "The referral letter gave {h} {l}; the patient does not have any of these.", "Has no known {h} {l}.",
-    "Prior notes carry forward {h} {l}, entered in error.", "Asked about {h} {l}, he and his family said no.",
+    "Outside records from ___ are negative for {h} {l}.", "Was told of {h} {l}, which turned out to be wrong.",
+    "The letter from ___ gave {h} {l}; the patient does not have any of these.", "Has no known {h} {l}.",
+    "Notes of ___ carry forward {h} {l}, entered in error.", "Asked about {h} {l}, the patient and family said no.",
 )  # fmt: skip
 _AFFIRMED = (
     "Confirms {h} {l}.", "Patient and family report {h} {l}.", "Chart review supports {h} {l}.",
-    "Outside records are positive for {h} {l}.", "Was told of {h} {l}, which turned out to be right.",
-    "The referral letter gave {h} {l}; all of these are followed here.", "Has known {h} {l}.",
-    "Prior notes carry forward {h} {l}, on good evidence.", "Asked about {h} {l}, he and his family said yes.",
+    "Outside records from ___ are positive for {h} {l}.", "Was told of {h} {l}, which turned out to be right.",
+    "The letter from ___ gave {h} {l}; all of these are followed here.", "Has known {h} {l}.",
+    "Notes of ___ carry forward {h} {l}, on good evidence.", "Asked about {h} {l}, the patient and family said yes.",
 )  # fmt: skip
 _FAMILY = (
     "{r} with {h} {l}.", "{r} died at ___ with {h} {l}.", "{h} {l} on the side of the {r}.", "{r} had {h} {l}.",
@@ -40,9 +40,9 @@ _VERDICTS = (  # affirmed, taken back
     ("On review this diagnosis was borne out.", "On review this diagnosis was not borne out."),
     ("Further workup supported it.", "Further workup excluded it."),
     ("In the end this was felt to be the case.", "In the end this was not felt to be the case."),
-    ("Testing was positive and the label was kept.", "Testing was negative and the label was dropped."),
-    ("Consultants agreed with this.", "Consultants disagreed with this."),
-    ("It was confirmed before discharge.", "It was ruled out before discharge."),
+    ("Testing on ___ was positive and the label was kept.", "Testing on ___ was negative and the label was dropped."),
+    ("Dr. ___ agreed with this.", "Dr. ___ disagreed with this."),
+    ("It was confirmed on ___.", "It was ruled out on ___."),
 )
 _JUDGED = 0.5  # share of problems on which a verdict is given when they are what they seem
 

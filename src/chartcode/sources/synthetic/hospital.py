@@ -19,7 +19,7 @@ from chartcode.sources.synthetic.labels import Admission, History, LabelModel, s
 from chartcode.sources.synthetic.labs import Laboratory
 from chartcode.sources.synthetic.lexicon import Concept, concept
 from chartcode.sources.synthetic.mentions import Mark, Planner
-from chartcode.sources.synthetic.notes import Carried, Note, Stay, Written
+from chartcode.sources.synthetic.notes import SHORT, Carried, Note, Stay, Written
 from chartcode.sources.synthetic.params import SyntheticParams
 from chartcode.sources.synthetic.rates import Rates
 
@@ -253,7 +253,9 @@ class Hospital:
 
         normal = _SIZE_WEIGHT * size + np.sqrt(1 - _SIZE_WEIGHT**2) * rng.standard_normal()
         table = self._blueprint.lengths
-        return int(table[min(int(ndtr(normal) * len(table)), len(table) - 1)])
+        length = float(table[min(int(ndtr(normal) * len(table)), len(table) - 1)])
+        # What must be said makes some of the shortest notes longer than they should be; the others make up for it.
+        return int(length - 0.2 * max(SHORT - length, 0))
 
     def _pharmacy(
         self,

@@ -46,6 +46,7 @@ _PLANS = (
     "no changes were made to medications", "will be followed up after discharge", "continued home medications",
     "was treated as above with good effect", "likely multifactorial, trended daily", "remained at baseline",
 )  # fmt: skip
+SHORT = 700  # wanted tokens up to which a note says no more than it must
 _BULLETS = ("- ", "", "# ", "* ")
 _ASIDES = ("Of note, {x}.", "Per chart, {x}.", "As before, {x}.", "In addition, {x}.", "Overnight, {x}.")
 
@@ -102,11 +103,11 @@ class Note:
         lead, lines, problems, diagnoses = self._place(history)
         past = contexts.past(plan.historical, past, voice)
         drugs = [*plan.drugs]
-        while len(drugs) < 3 + int(voice.uniform() * 5) + stay.tokens // 400:
+        while len(drugs) < 2 + int(voice.uniform() * 5) + stay.tokens // 320:
             drugs.append(capital(voice.pick(phrases.DRUGS)))
-        drugs = self._shuffled(drugs)[: 4 + stay.tokens // 70]
+        drugs = self._shuffled(drugs)[: 1 + stay.tokens // 60]
         home, discharge = self._medications(drugs)
-        asides = [phrase for phrase in AMBIGUOUS if voice.uniform() < ambiguous]
+        asides = [phrase for phrase in AMBIGUOUS if voice.uniform() < ambiguous and stay.tokens > SHORT]
 
         opening = 1 + int(voice.uniform() * 3)  # conditions that the first sentence names
         hpi = [self._opening(lead[:opening])]
@@ -150,7 +151,7 @@ class Note:
         story = self._fill("hpi", room * _FILL["hpi"], typo)
         halfway = len(story) // 2
         hpi += story[:halfway] + self._shuffled(told) + story[halfway:]
-        exam = self._fill("exam", max(room * _FILL["exam"], 30), typo)
+        exam = self._fill("exam", max(room * _FILL["exam"], 12), typo)
         issues = self._fill("issue", room * _FILL["issue"], typo)
         results = self._results(panels, findings, room * _FILL["results"], typo)
         course += self._fill("course", room * _FILL["course"], typo)
@@ -173,7 +174,7 @@ class Note:
             ]
         )
         left = stay.tokens - len(body.split()) - 6
-        advice = self._fill("instructions", max(left, 8), typo)
+        advice = self._fill("instructions", left, typo)
         body += f"{BREAK}Discharge Instructions:\nDear {'Mr.' if stay.sex == 0 else 'Ms.'} {MASK},\n" + wrap(
             " ".join(advice), self._width
         )
@@ -218,7 +219,10 @@ class Note:
             target = lines if place < 0.2 else lead if place < 0.6 else problems if place < 0.85 else diagnoses
             target.append(text)
         lines += [voice.pick(contexts.ILLNESSES) for _ in range(voice.number(1, 3))]
-        lines += [voice.say(voice.pick_sentence(self._bank["pmh"])) for _ in range(voice.number(0, 3))]
+        lines += [
+            voice.say(voice.pick_sentence(self._bank["pmh"]))
+            for _ in range(voice.number(0, 3 if self._stay.tokens > SHORT else 0))
+        ]
         lines, problems = _unlike(lines), _unlike(problems)
         bullet = voice.pick(_BULLETS)
         lines = [line if line.startswith(bullet) and bullet else bullet + line for line in self._shuffled(lines)] or [
