@@ -154,6 +154,21 @@ def test_obstetric_patients_are_women_of_age_and_prostates_are_mens(generated: G
     assert seen == {"O", "N40"}
 
 
+def test_a_note_speaks_of_a_man_or_of_a_woman(generated: Generated) -> None:
+    others = {"M": r"\b(she|hers?|husband|ovarian)\b", "F": r"\b(he|his|him|wife)\b"}
+    sex = {row["subject_id"]: row["gender"] for row in generated.tables["patients"]}
+    assert set(sex.values()) == set(others)
+    for row in generated.tables["discharge"]:
+        assert not re.search(others[sex[row["subject_id"]]], row["text"], re.I)
+
+
+def test_discharge_diagnoses_are_told_once_each(generated: Generated) -> None:
+    for row in generated.tables["discharge"]:
+        told = row["text"].partition("\nDischarge Diagnosis:\n")[2].partition("\n \n")[0].lower()
+        diagnoses = re.sub("^primary: |secondary: \n", "", told, flags=re.M).split("\n")
+        assert len(set(diagnoses)) == len(diagnoses)
+
+
 def test_text_of_a_later_stay_repeats_lines_of_the_one_before(generated: Generated) -> None:
     before: dict[str, set[str]] = {}
     shared = later = 0

@@ -13,18 +13,18 @@ from chartcode.sources.synthetic.layout import capital
 from chartcode.sources.synthetic.phrases import Voice
 
 HISTORY_OF = ("a history of", "PMH of", "h/o", "past medical history significant for")
-# {h} one of HISTORY_OF, {l} the conditions in a row, {r} a relative.
+# {h} one of HISTORY_OF, {l} the conditions in a row, {r} a relative, {they} and {their} the patient.
 _DENIED = (
     "Denies {h} {l}.", "Patient and family deny {h} {l}.", "Chart review does not support {h} {l}.",
     "Outside records from ___ are negative for {h} {l}.", "Was told of {h} {l}, which turned out to be wrong.",
     "The letter from ___ gave {h} {l}; the patient does not have any of these.", "Has no known {h} {l}.",
-    "Notes of ___ carry forward {h} {l}, entered in error.", "Asked about {h} {l}, the patient and family said no.",
+    "Notes of ___ carry forward {h} {l}, entered in error.", "Asked about {h} {l}, {they} and {their} family said no.",
 )  # fmt: skip
 _AFFIRMED = (
     "Confirms {h} {l}.", "Patient and family report {h} {l}.", "Chart review supports {h} {l}.",
     "Outside records from ___ are positive for {h} {l}.", "Was told of {h} {l}, which turned out to be right.",
     "The letter from ___ gave {h} {l}; all of these are followed here.", "Has known {h} {l}.",
-    "Notes of ___ carry forward {h} {l}, on good evidence.", "Asked about {h} {l}, the patient and family said yes.",
+    "Notes of ___ carry forward {h} {l}, on good evidence.", "Asked about {h} {l}, {they} and {their} family said yes.",
 )  # fmt: skip
 _FAMILY = (
     "{r} with {h} {l}.", "{r} died at ___ with {h} {l}.", "{h} {l} on the side of the {r}.", "{r} had {h} {l}.",
@@ -33,7 +33,7 @@ _FAMILY = (
 _RELATIVES = ("Mother", "Father", "Sister", "Brother", "Maternal grandmother", "Paternal uncle", "Son", "Aunt")
 ILLNESSES = (
     "colon cancer", "breast cancer", "lupus", "glaucoma", "Alzheimer's", "lung cancer", "melanoma", "psoriasis",
-    "ovarian cancer", "multiple sclerosis", "leukemia", "cataracts", "migraines", "hearing loss", "gallstones",
+    "bladder cancer", "multiple sclerosis", "leukemia", "cataracts", "migraines", "hearing loss", "gallstones",
 )  # fmt: skip
 _NO_LONGER = ("Resolved:", "Inactive:", "No longer active:", "Remote, since resolved:", "In the past only:")
 _VERDICTS = (  # affirmed, taken back
@@ -62,7 +62,8 @@ def _told(frames: Sequence[str], conditions: Sequence[str], voice: Voice) -> lis
         some = voice.number(1, 3)
         said, rest = rest[:some], rest[some:]
         frame = voice.pick(frames).replace("{r}", voice.pick(_RELATIVES)).replace("{h}", voice.pick(HISTORY_OF))
-        sentences.append((frame[:1].upper() + frame[1:]).replace("{l}", series(said, voice)))
+        frame = frame.replace("{they}", voice.they).replace("{their}", voice.their)
+        sentences.append(capital(frame).replace("{l}", series(said, voice)))
     return sentences
 
 

@@ -28,7 +28,7 @@ AMBIGUOUS = (
     "PE: unremarkable apart from above", "MS intact", "AF, vital signs stable", "heparin gtt per protocol, HD #3",
     "AC meals and HS",
     "CP free overnight", "HL flushed", "RA sat 96%", "PT/OT evaluated", "MR x1 if needed", "PD removed", "AS tolerated",
-    "CAD of the breast study reviewed by radiology", "DM elixir as needed for cough", "CAP q12h",
+    "CAD of the chest study reviewed by radiology", "DM elixir as needed for cough", "CAP q12h",
     "HTN clinic referral declined",
     "per OSA anesthesia screening score", "TIA clinic number given", "MDD consult not needed", "PNA vaccine declined",
     "UTI precautions sheet",

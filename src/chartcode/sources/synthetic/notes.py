@@ -85,7 +85,10 @@ class Written:
 
 def _unlike(texts: list[str]) -> list[str]:
     """`texts` without those that say what an earlier one says."""
-    return list({unfence(text)[0].lower(): text for text in reversed(texts)}.values())[::-1]
+    kept: dict[str, str] = {}
+    for text in texts:
+        kept.setdefault(unfence(text)[0].lower(), text)
+    return list(kept.values())
 
 
 class Note:
@@ -268,7 +271,7 @@ class Note:
         left, misfits, size_of_bank = int(tokens), 0, len(bank)
         at, step = int(voice.uniform() * size_of_bank), self._step(size_of_bank)
         while left > 4 and misfits < 8:
-            place, sentence = at, voice.say(bank[at])
+            place, sentence = at, capital(voice.say(bank[at]))
             at = (at + step) % size_of_bank
             size = sentence.count(" ") + 1
             if size > left:

@@ -162,6 +162,7 @@ class Voice:
         self.uniform = uniform
         self.they = "he" if sex == 0 else "she"
         self.their = "his" if sex == 0 else "her"
+        self.spouse = "wife" if sex == 0 else "husband"
         self._words, self._next, self._rare_share = words, 0, rare_share
 
     def pick(self, choices: Sequence[str]) -> str:
@@ -217,6 +218,7 @@ _SLOTS: dict[str, Slot] = {
     "they": lambda voice: voice.they,
     "Their": lambda voice: voice.their.capitalize(),
     "their": lambda voice: voice.their,
+    "spouse": lambda voice: voice.spouse,
     "symptom": _among(SYMPTOMS),
     "site": _among(SITES),
     "side": _among(SIDES),
