@@ -10,14 +10,11 @@ Legend: N notes, K = 50 codes.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -32,8 +29,9 @@ from chartcode.evaluation.decisions import decide, f1, micro_f1, ratio
 from chartcode.evaluation.discrimination import auroc, mean_over_labels, over_all, per_label
 from chartcode.evaluation.ranking import rank_notes
 from chartcode.evaluation.thresholds import choose
+from chartcode.parallel import cores
 from chartcode.sources.synthetic.codes import TOP
-from chartcode.sources.synthetic.generate import CHUNK, blueprint
+from chartcode.sources.synthetic.generate import blueprint, chunks
 from chartcode.sources.synthetic.hospital import Blueprint, Hospital, Rows
 from chartcode.sources.synthetic.params import SyntheticParams
 from chartcode.sources.synthetic.rates import Fitted, rates
@@ -99,20 +97,6 @@ def dealt(patient: Array, train: float) -> Array:
     return np.where(place < train, 0, np.where(place < (1 + train) / 2, 1, 2))
 
 
-_hospital: Hospital | None = None  # of a worker process
-
-
-def _start(plan: Blueprint) -> None:
-    global _hospital  # noqa: PLW0603  # a worker's only way to keep what it was started with
-    _hospital = Hospital(plan)
-
-
-def _work(first: int, last: int) -> Part:
-    if _hospital is None:
-        raise RuntimeError("worker was not started")
-    return part_of(_hospital, first, last)
-
-
 def part_of(hospital: Hospital, first: int, last: int) -> Part:
     """The ICD-10 notes of patients `first` to `last` - 1, cleaned."""
     rows, patient = Rows(), []
@@ -140,23 +124,6 @@ def part_of(hospital: Hospital, first: int, last: int) -> Part:
     return Part(texts, truth[kept], np.array(patient)[kept], mentions)
 
 
-def parts(plan: Blueprint, workers: int) -> Iterator[Part]:
-    """All notes of a hospital, in order, from `workers` processes."""
-    spans = [(first, min(first + CHUNK, plan.params.patients)) for first in range(0, plan.params.patients, CHUNK)]
-    if workers <= 1:
-        hospital = Hospital(plan)
-        yield from (part_of(hospital, *span) for span in spans)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start, initargs=(plan,)) as pool:
-        waiting: deque[Future[Part]] = deque()
-        for span in spans:
-            waiting.append(pool.submit(_work, *span))
-            if len(waiting) > 3 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
 def gather(plan: Blueprint, coder: TfidfParams, workers: int, train: float = TRAIN) -> Data:
     """Make the hospital and turn its notes into features."""
     terms = TfidfTerms(coder.ngram_range, coder.min_df, coder.max_features, coder.sublinear_tf)
@@ -166,7 +133,7 @@ def gather(plan: Blueprint, coder: TfidfParams, workers: int, train: float = TRA
     stated: list[tuple[Array, Array]] = []  # of each note: mentions by number, and how often
 
     def train_texts() -> Iterator[pa.Array]:
-        for part in parts(plan, workers):
+        for part in chunks(plan, workers, part_of):
             learn = dealt(part.patient, train) == 0
             held_out.append(part.texts.filter(pa.array(~learn)))
             for mentions in part.mentions:
@@ -230,8 +197,7 @@ def measure(
     """
     plan = replace(blueprint(settings), rates=rates(settings, found))
     start = time.perf_counter()
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    data = gather(plan, coder, workers, train)
+    data = gather(plan, coder, cores(), train)
     made = time.perf_counter()
     linear = judge(data, data.linear, OneVsRestLogistic(C=coder.C, class_weight=coder.class_weight, tol=tol))
     oracle = judge(data, data.oracle, OneVsRestLogistic(C=_ORACLE_C, tol=tol))

@@ -9,10 +9,11 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pyarrow as pa
 from isal import igzip
@@ -31,6 +32,7 @@ from chartcode.tables.schemas import EVIDENCE_FILE, EVIDENCE_SCHEMA, RAW_TABLES,
 CHUNK = 100  # patients; part of the format, for it decides where gzip members end
 _LEVEL = 1  # of igzip: 0 to 3; the bytes of 3 differ from CPU to CPU (seen under emulation), those of 0 to 2 do not
 
+Made = TypeVar("Made")
 _hospital: Hospital | None = None  # of a worker process
 
 
@@ -71,26 +73,26 @@ def _start(plan: Blueprint) -> None:
     _hospital = Hospital(plan)
 
 
-def _work(first: int, last: int) -> Chunk:
+def _work(make: Callable[[Hospital, int, int], Made], first: int, last: int) -> Made:
     if _hospital is None:
         raise RuntimeError("worker was not started")
-    return make_chunk(_hospital, first, last)
+    return make(_hospital, first, last)
 
 
-def chunks(plan: Blueprint, workers: int) -> Iterator[Chunk]:
-    """All chunks in order, from `workers` processes; no more than a few are held at a time."""
+def chunks(plan: Blueprint, workers: int, make: Callable[[Hospital, int, int], Made]) -> Iterator[Made]:
+    """What `make` makes of each chunk of patients, in order, from `workers` processes; a few are held at a time."""
     spans = [(first, min(first + CHUNK, plan.params.patients)) for first in range(0, plan.params.patients, CHUNK)]
     if workers <= 1 or len(spans) == 1:
         hospital = Hospital(plan)
         for span in spans:
-            yield make_chunk(hospital, *span)
+            yield make(hospital, *span)
         return
     # A fresh interpreter each: forking a process that has run threads (Arrow, BLAS) can lock up.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_start, initargs=(plan,)) as pool:
-        waiting: deque[Future[Chunk]] = deque()
-        for span in spans:
-            waiting.append(pool.submit(_work, *span))
+        waiting: deque[Future[Made]] = deque()
+        for first, last in spans:
+            waiting.append(pool.submit(_work, make, first, last))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -110,7 +112,7 @@ def generate(params: SyntheticParams, writer: Writer, workers: int | None = None
         )
 
         def evidence() -> Iterator[pa.RecordBatch]:
-            for chunk in chunks(plan, workers or cores()):
+            for chunk in chunks(plan, workers or cores(), make_chunk):
                 for name in TABLES:
                     files[name].write(chunk.members[name])
                     counts[name] += chunk.rows[name]

@@ -7,8 +7,7 @@ cleaned of coding language, and by the shorter title that is left when its quali
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
 from chartcode.sources.synthetic import resources
@@ -40,15 +39,14 @@ class Concept:
     titles: Forms
     synonyms: Forms = ()
     abbreviations: Forms = ()
-    drugs: Forms = ()
-    implied: Forms = ()
     shared: Forms = ()
-    cues: tuple[tuple[str, str], ...] = field(default=())  # (kind, form) of drugs and implied, in order
+    cues: tuple[tuple[str, str], ...] = ()  # (kind, form) of drugs, then of implying phrases
 
     @property
     def forms(self) -> Forms:
         """Everything that may stand for the code in a note, laboratory values aside."""
-        return self.titles + self.synonyms + self.abbreviations + self.drugs + self.implied + self.shared
+        named = self.titles + self.synonyms + self.abbreviations + self.shared
+        return named + tuple(form for _, form in self.cues)
 
 
 def _lower_first(text: str) -> str:
@@ -77,7 +75,6 @@ def _written() -> dict[str, dict[str, Forms]]:
 def concept(code: str, long_title: str) -> Concept:
     """The forms of an ICD-10-CM code."""
     written = _written().get(code, {})
-    drugs, implied = written.get("drug", ()), written.get("implied", ())
     titles = titles_of(long_title)
     synonyms = written.get("synonym", ()) or titles[1:]
     if code.startswith(_PLACE) and written:  # nobody writes down that the place was unspecified
@@ -86,16 +83,9 @@ def concept(code: str, long_title: str) -> Concept:
         titles=titles[:1],
         synonyms=synonyms,
         abbreviations=written.get("abbreviation", ()),
-        drugs=drugs,
-        implied=implied,
         shared=written.get("shared", ()),
-        cues=tuple(("drug", form) for form in drugs) + tuple(("implied", form) for form in implied),
+        cues=tuple((kind, form) for kind in ("drug", "implied") for form in written.get(kind, ())),
     )
-
-
-def concepts(codes: Sequence[str], titles: Sequence[str]) -> tuple[Concept, ...]:
-    """One concept a code."""
-    return tuple(concept(code, title) for code, title in zip(codes, titles, strict=True))
 
 
 def kind_of_shared(form: str) -> str:

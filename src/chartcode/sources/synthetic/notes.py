@@ -228,9 +228,7 @@ class Note:
         ]
         lines, problems = _unlike(lines), _unlike(problems)
         bullet = voice.pick(_BULLETS)
-        lines = [line if line.startswith(bullet) and bullet else bullet + line for line in self._shuffled(lines)] or [
-            "None"
-        ]
+        lines = [line if line.startswith(bullet) else bullet + line for line in self._shuffled(lines)]
         problems = [contexts.problem(text, voice.pick(_PLANS), True, voice) for text in problems]
         problems += [contexts.problem(text, voice.pick(_PLANS), False, voice) for text in plan.ruled_out]
         return lead, lines, problems, self._diagnoses(diagnoses)
