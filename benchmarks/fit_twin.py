@@ -184,8 +184,7 @@ def main() -> int:
     given = parser.parse_args()
     configure()
     settings = params.load(SyntheticParams).model_dump()
-    factors = {name: 1.0 for name in settings if name in FACTORS}
-    changes = {"patients": given.patients, "seed": given.seed, "icd9_share": 0.0} | factors
+    changes = {"patients": given.patients, "seed": given.seed, "icd9_share": 0.0} | dict.fromkeys(FACTORS, 1.0)
     aims = read_aims() if given.resume else targets()
     hospital, coder = params.parse(SyntheticParams, settings | changes), params.load(TfidfParams)
     fit(hospital, coder, aims, given.rounds, given.out, given.train)

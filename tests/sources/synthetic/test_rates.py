@@ -107,34 +107,63 @@ def test_a_higher_rate_adds_mentions_and_takes_none_away(factor: str) -> None:
 
 
 def test_rates_move_no_code_and_no_patient_but_what_notes_say() -> None:
-    one, other = Rows(), Rows()
-    for rows, changes in ((one, {}), (other, {"uncoded": 4.0})):
-        hospital = Hospital(blueprint(settings(1, **changes)))
-        for number in range(4):
-            hospital.patient(number, rows)
+    one, other = _hospital_of(4), _hospital_of(4, uncoded=4.0)
     assert one.tables["diagnoses_icd"] == other.tables["diagnoses_icd"]
     people = [[row[:5] for row in rows.tables["patients"]] for rows in (one, other)]  # deaths at home are drawn later
     assert people[0] == people[1]
     assert one.tables["discharge"] != other.tables["discharge"]
 
 
-def test_only_affirmed_mentions_of_coded_conditions_are_evidence() -> None:
-    hospital, rows = Hospital(blueprint(settings(1, negated=8.0, uncoded=8.0))), Rows()
-    for number in range(12):
-        hospital.patient(number, rows)
-    notes = {row[0]: row for row in rows.tables["discharge"]}
-    spans: dict[str, dict[tuple[int, int], Mark]] = {}
+def test_all_affirmed_mentions_of_coded_conditions_are_evidence_and_nothing_else() -> None:
+    rows = _hospital_of(12, negated=8.0, uncoded=8.0)
+    codes: dict[int, set[str]] = {}
+    for _, hadm, _, code, version in rows.tables["diagnoses_icd"]:
+        if version == 10:
+            codes.setdefault(hadm, set()).add(code)
+    known, marks = catalogue().codes, []
+    wanted = set()
     for row, mentions in zip(rows.tables["discharge"], rows.mentions, strict=True):
-        spans[row[0]] = {(start, end): mark for mark, start, end in mentions}
         assert all(row[-1][start:end].strip() for _, start, end in mentions)
-    marks = [mark for found in spans.values() for mark in found.values()]
+        marks += [mark for mark, _, _ in mentions]
+        wanted |= {
+            (row[0], known[mark.position], start, end, mark.kind)
+            for mark, start, end in mentions
+            if mark.affirmed and known[mark.position] in codes.get(row[2], ())
+        }
+    ten = {row[0] for row in rows.tables["discharge"] if row[2] in codes}
+    assert {(note, code, *rest) for note, code, _, *rest in rows.evidence if note in ten} == wanted
     assert {mark.affirmed for mark in marks} == {True, False}
-    for note, code, _, start, end, kind in rows.evidence:
-        assert notes[note]
-        assert spans[note][start, end].affirmed
-        assert spans[note][start, end].kind == kind
-        assert code
-    assert 0 < len(rows.evidence) < sum(mark.affirmed for mark in marks)
+    assert 0 < len(wanted) < sum(mark.affirmed for mark in marks)
+
+
+def test_what_stands_around_a_mention_says_whether_it_is_affirmed() -> None:
+    """Also where it was copied forward: a verdict, a heading of the history, a relative."""
+    refuted = [verdict for _, verdict in contexts.VERDICTS]
+    seen: Counter[tuple[str, bool]] = Counter()
+    rows = _hospital_of(60, copied_forward=0.8)
+    for row, mentions in zip(rows.tables["discharge"], rows.mentions, strict=True):
+        text = row[-1]
+        for mark, start, end in mentions:
+            section = re.findall(r"\n \n([A-Z][A-Za-z ]+):\n", text[:start])[-1]
+            if mark.kind in ("lab", "drug", "implied"):
+                assert mark.affirmed
+                continue
+            if section == "Past Medical History":
+                headings = re.findall(r"^(.+):$", text[:start].rpartition(section)[2][1:], flags=re.M)
+                affirmed = not headings or headings[-1] == "Active"
+            elif section == "Brief Hospital Course":
+                told = " ".join(text[end:].partition("\n\n")[0].partition("\n \n")[0].split())
+                affirmed = not any(verdict in told for verdict in refuted)
+            elif section == "Discharge Diagnosis":
+                affirmed = True
+            elif section == "Family History":
+                affirmed = False
+            else:
+                continue
+            assert mark.affirmed == affirmed, section
+            seen[section, affirmed] += 1
+    assert len(seen) == 6
+    assert min(seen.values()) > 20
 
 
 @pytest.mark.parametrize("say", [contexts.denied, contexts.of_family])
@@ -148,15 +177,20 @@ def test_sentences_say_every_condition_once_and_leave_no_slot(say: Callable[...,
     assert say([], voice) == []
 
 
+def _hospital_of(patients: int, **changes: float) -> Rows:
+    hospital, rows = Hospital(blueprint(settings(1, **changes))), Rows()
+    for number in range(patients):
+        hospital.patient(number, rows)
+    return rows
+
+
 def _voice() -> phrases.Voice:
     return phrases.Voice(uniforms(np.random.default_rng(1)).__next__, 0, [], 0.3)
 
 
 def test_neighbouring_words_do_not_tell_whether_a_condition_is_affirmed() -> None:
     """Words beside a mention that is taken back also stand beside affirmed ones, about as often."""
-    hospital, rows = Hospital(blueprint(settings(1, uncoded=3.0))), Rows()
-    for number in range(400):
-        hospital.patient(number, rows)
+    rows = _hospital_of(400, uncoded=3.0)
     beside: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
     for row, mentions in zip(rows.tables["discharge"], rows.mentions, strict=True):
         text = row[-1].lower()

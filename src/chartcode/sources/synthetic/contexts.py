@@ -36,7 +36,7 @@ ILLNESSES = (
     "bladder cancer", "multiple sclerosis", "leukemia", "cataracts", "migraines", "hearing loss", "gallstones",
 )  # fmt: skip
 _NO_LONGER = ("Resolved:", "Inactive:", "No longer active:", "Remote, since resolved:", "In the past only:")
-_VERDICTS = (  # affirmed, taken back
+VERDICTS = (  # affirmed, taken back
     ("On review this diagnosis was borne out.", "On review this diagnosis was not borne out."),
     ("Further workup supported it.", "Further workup excluded it."),
     ("In the end this was felt to be the case.", "In the end this was not felt to be the case."),
@@ -95,5 +95,5 @@ def problem(condition: str, plan: str, is_affirmed: bool, voice: Voice) -> str:
     told = f"# {capital(condition)}: {plan}."
     if is_affirmed and voice.uniform() >= _JUDGED:
         return told
-    confirmed, refuted = _VERDICTS[int(voice.uniform() * len(_VERDICTS))]
+    confirmed, refuted = VERDICTS[int(voice.uniform() * len(VERDICTS))]
     return f"{told} {confirmed if is_affirmed else refuted}"
