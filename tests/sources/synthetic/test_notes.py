@@ -191,6 +191,7 @@ def test_fences_come_out_as_the_spans_they_enclosed(parts: list[tuple[str, str]]
     assert [number for number, _, _ in spans] == list(range(len(parts)))
     assert [text[start:end] for _, start, end in spans] == [inside for _, inside in parts]
     assert text.split() == layout.unfence(fenced)[0].split()
+    assert text == layout.wrap(layout.unfence(fenced)[0], width)  # no line is shorter because evidence stands on it
 
 
 @given(st.text("ab cd\n", max_size=200), st.integers(5, 70))

@@ -7,7 +7,6 @@ have no width; `unfence` takes them out at the end and reports the spans in code
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 OPEN, CLOSE = 0xE000, "\uf8ff"
 MAX_FENCES = 0xF8FF - OPEN
@@ -25,14 +24,16 @@ def capital(text: str) -> str:
     return text[:at] + text[at : at + 1].upper() + text[at + 1 :]
 
 
-@lru_cache(maxsize=128)
-def _line(width: int) -> re.Pattern[str]:
-    return re.compile(rf"(\S.{{0,{width - 1}}}|\S+)(?: |$)")
-
-
 def wrap(text: str, width: int) -> str:
     """Hard-wrapped prose; as in MIMIC-IV a broken line keeps its trailing blank. A longer word stands alone."""
-    return " \n".join(_line(width).findall(" ".join(text.split())))
+    out: list[str] = []
+    room = width  # characters left on the line
+    for word in text.split():
+        size = len(word) if word.isascii() else len(_FENCE.sub("", word))  # fences have no width
+        fits = not out or size < room
+        room = room - size - bool(out) if fits else width - size
+        out.append(word if fits else f"\n{word}")
+    return " ".join(out)
 
 
 def unfence(text: str) -> tuple[str, list[tuple[int, int, int]]]:
