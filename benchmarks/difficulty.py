@@ -3,7 +3,8 @@
 Notes are made, cleaned and turned into features chunk by chunk, with the pipeline's own generator, cleaning, TF-IDF,
 solver and metrics, and nothing on disk in between. The oracle is a linear model on the mentions themselves (their words
 and whether they are affirmed; never whose they are), as the generator put them: no filler, no laboratory values. What
-it finds more than the linear coder is what a reader of context can gain.
+it finds more than the linear coder is what there is to gain; what it finds more than a model of the same words without
+the mark (`blind`) is the part of context in that.
 
 Legend: N notes, K = 50 codes.
 """
@@ -57,7 +58,7 @@ class Part:
 
 @dataclass
 class Data:
-    """All notes as features; `linear` and `oracle` hold a matrix for train and one for the rest."""
+    """All notes as features; `linear`, `oracle` and `blind` hold a matrix for train and one for the rest."""
 
     codes: tuple[str, ...]
     truth: Array
@@ -65,6 +66,7 @@ class Data:
     split: Array
     linear: tuple[Any, Any]
     oracle: tuple[Any, Any]
+    blind: tuple[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -146,19 +148,30 @@ def gather(plan: Blueprint, coder: TfidfParams, workers: int, train: float = TRA
     patient = np.concatenate([part.patient for part in seen])
     split = dealt(patient, train)
     ends = np.append(0, np.cumsum([len(found) for found, _ in stated]))
-    oracle = sp.csr_array(
-        (1 + np.log(np.concatenate([n for _, n in stated])), np.concatenate([found for found, _ in stated]), ends),
+    counts = sp.csr_array(
+        (np.concatenate([n for _, n in stated]), np.concatenate([found for found, _ in stated]), ends),
         shape=(len(stated), len(names)),
     )
-    common = np.flatnonzero(np.bincount(oracle[split == 0].indices, minlength=len(names)) >= _FEWEST)
+    words: dict[str, int] = {}
+    place = [words.setdefault(mention[2:], len(words)) for mention in names]
+    unmarked = sp.csr_array((np.ones(len(place), np.float32), (np.arange(len(place)), place)))
     return Data(
         plan.codes[:TOP],
         np.concatenate([part.truth for part in seen]),
         patient,
         split,
         (learnt, terms.transform(held_out)),
-        (oracle[split == 0][:, common], oracle[split > 0][:, common]),
+        _mentioned(counts, split),
+        _mentioned(counts @ unmarked, split),
     )
+
+
+def _mentioned(counts: Any, split: Array) -> tuple[Any, Any]:
+    """Features of mentions, those of enough train notes: 1 + ln of how often each is made."""
+    weighed = sp.csr_array(counts)
+    weighed.data = 1 + np.log(weighed.data)
+    common = np.flatnonzero(np.bincount(weighed[split == 0].indices, minlength=weighed.shape[1]) >= _FEWEST)
+    return weighed[split == 0][:, common], weighed[split > 0][:, common]
 
 
 def judge(data: Data, features: tuple[Any, Any], model: OneVsRestLogistic) -> Judged:
@@ -190,10 +203,11 @@ def _thresholds(cohort: Cohort) -> Array:
 
 def measure(
     settings: SyntheticParams, coder: TfidfParams, found: Fitted | None = None, tol: float = 1e-4, train: float = TRAIN
-) -> tuple[Judged, Judged]:
-    """The linear coder and the oracle on the hospital of `settings`, with the rates `found` (default: rates.csv).
+) -> tuple[Judged, Judged, Judged]:
+    """The linear coder, the oracle, and who has the mentions' words alone, on the hospital of `settings`.
 
-    `train` is the share of patients to learn from, `tol` the duality gap at which models are fitted well enough.
+    `found` are the rates (default: rates.csv), `train` the share of patients to learn from, `tol` the duality gap at
+    which models are fitted well enough.
     """
     plan = replace(blueprint(settings), rates=rates(settings, found))
     start = time.perf_counter()
@@ -201,9 +215,10 @@ def measure(
     made = time.perf_counter()
     linear = judge(data, data.linear, OneVsRestLogistic(C=coder.C, class_weight=coder.class_weight, tol=tol))
     oracle = judge(data, data.oracle, OneVsRestLogistic(C=_ORACLE_C, tol=tol))
+    blind = judge(data, data.blind, OneVsRestLogistic(C=_ORACLE_C, tol=tol))
     counts = np.bincount(data.split, minlength=3).tolist()
     say(
         f"{len(data.split):,} notes ({' / '.join(f'{n:,}' for n in counts)}), notes and features "
         f"{made - start:.0f} s, models and metrics {time.perf_counter() - made:.0f} s"
     )
-    return linear, oracle
+    return linear, oracle, blind

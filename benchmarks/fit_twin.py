@@ -142,7 +142,7 @@ def fit(
     wanted, best = targets(), np.inf
     slope, before = np.full(len(SHARE), FIRST_SLOPE), None
     for number in range(1, rounds + 1):
-        linear, oracle = measure(settings, coder, closed_form(aims), 1e-2, train)
+        linear, oracle, _ = measure(settings, coder, closed_form(aims), 1e-2, train)
         off, off_oracle = linear.both - wanted.linear, oracle.both - wanted.oracle
         error = float(np.abs(off).mean() + np.abs(off_oracle).mean() / 2)
         told = (

@@ -233,7 +233,7 @@ def compare(found: Measured) -> int:
     return table.missed
 
 
-def difficulty(linear: Judged, oracle: Judged) -> int:
+def difficulty(linear: Judged, oracle: Judged, blind: Judged) -> int:
     """Print how hard the hospital is beside MIMIC-IV, then code by code; returns the number out of tolerance."""
     table, target = Table(), published_f1()
     ranks = np.argsort(np.argsort([linear.f1, target], axis=1), axis=1)  # ties do not matter among 50 real numbers
@@ -244,6 +244,7 @@ def difficulty(linear: Judged, oracle: Judged) -> int:
     table.row("linear macro-AUC", 0.910, linear.auroc_macro, 0.03)
     table.least("Spearman of a code's F1 with the published", 0.7, float(np.corrcoef(ranks)[0, 1]), 3)
     table.least("oracle micro-F1 above the linear", 0.10, oracle.micro_f1 - linear.micro_f1, 3)
+    table.least("oracle micro-F1 above who is blind to context", 0.05, oracle.micro_f1 - blind.micro_f1, 3)
     table.note("linear precision (published 0.547)", f"{linear.precision:.3f}")
     table.note("linear recall (published 0.709)", f"{linear.recall:.3f}")
     table.note("oracle micro-F1", f"{oracle.micro_f1:.3f}")

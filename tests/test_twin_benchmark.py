@@ -52,7 +52,7 @@ def test_patients_are_dealt_evenly() -> None:
 
 def test_rows_of_features_are_those_of_the_labels(data: difficulty.Data) -> None:
     held = int((data.split > 0).sum())
-    for train, rest in (data.linear, data.oracle):
+    for train, rest in (data.linear, data.oracle, data.blind):
         assert train.shape[0] == len(data.split) - held
         assert rest.shape[0] == held
         assert train.shape[1] == rest.shape[1]
@@ -77,9 +77,9 @@ def test_the_oracle_finds_what_is_stated() -> None:
 def test_the_table_says_what_is_off(data: difficulty.Data, capsys: pytest.CaptureFixture[str]) -> None:
     linear = difficulty.judge(data, data.linear, OneVsRestLogistic(class_weight="balanced", tol=1e-2))
     as_published = replace(linear, f1=published(), micro_f1=0.617, p_at_5=0.526, auroc_micro=0.928, auroc_macro=0.910)
-    assert twin.difficulty(as_published, replace(as_published, micro_f1=0.75)) == 0
-    assert twin.difficulty(replace(as_published, micro_f1=0.7), as_published) == 2  # and no gap
-    assert len(capsys.readouterr().out.splitlines()) == 2 * (13 + 2 + TOP)
+    assert twin.difficulty(as_published, replace(as_published, micro_f1=0.75), as_published) == 0
+    assert twin.difficulty(replace(as_published, micro_f1=0.7), as_published, as_published) == 3  # and no gaps
+    assert len(capsys.readouterr().out.splitlines()) == 2 * (14 + 2 + TOP)
 
 
 def test_the_fit_keeps_its_best_round(tmp_path: Path, data: difficulty.Data, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +92,8 @@ def test_the_fit_keeps_its_best_round(tmp_path: Path, data: difficulty.Data, mon
         asked.append(aims)
         return closed_form(aims)
 
-    def answer(*_: object, **__: object) -> tuple[difficulty.Judged, difficulty.Judged]:
-        return replace(judged, both=asked[-1].linear - 0.1), replace(judged, both=asked[-1].oracle - 0.05)
+    def answer(*_: object, **__: object) -> tuple[difficulty.Judged, ...]:
+        return replace(judged, both=asked[-1].linear - 0.1), replace(judged, both=asked[-1].oracle - 0.05), judged
 
     monkeypatch.setattr(fit_twin, "closed_form", remember)
     monkeypatch.setattr(fit_twin, "measure", answer)
