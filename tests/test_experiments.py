@@ -21,11 +21,16 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_checkout(tmp_path_factory.mktemp("checkout"))
 
 
+def _hear_interrupts() -> None:
+    """Processes that a shell puts in the background, as some CI runners are, ignore SIGINT, and so would theirs."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupted(checkout: Path, how: signal.Signals) -> None:
     """Start the experiment and stop it, and all it started, while the coder is being trained."""
     process = subprocess.Popen(
         COMMAND, cwd=checkout, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=_hear_interrupts,
     )  # fmt: skip
     assert process.stdout is not None
     said = []
