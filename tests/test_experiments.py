@@ -28,7 +28,7 @@ def _hear_interrupts() -> None:
 
 def interrupted(checkout: Path, how: signal.Signals) -> None:
     """Start the experiment and stop it, and all it started, while the coder is being trained."""
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: PLW1509  # what runs before the command takes no lock
         COMMAND, cwd=checkout, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True, preexec_fn=_hear_interrupts,
     )  # fmt: skip
