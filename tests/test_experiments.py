@@ -28,9 +28,9 @@ def _hear_interrupts() -> None:
 
 def interrupted(checkout: Path, how: signal.Signals) -> None:
     """Start the experiment and stop it, and all it started, while the coder is being trained."""
-    process = subprocess.Popen(  # noqa: PLW1509  # what runs before the command takes no lock
+    process = subprocess.Popen(
         COMMAND, cwd=checkout, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True, preexec_fn=_hear_interrupts,
+        start_new_session=True, preexec_fn=_hear_interrupts,  # noqa: PLW1509  # it takes no lock
     )  # fmt: skip
     assert process.stdout is not None
     said = []
