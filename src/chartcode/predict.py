@@ -83,11 +83,9 @@ def _judgement(evaluation: Artifact, coder: Coder[Any]) -> tuple[FloatArray, Cal
     own = known["per_label"] if known["ships"] == "per_label" else {}
     rest = known["none" if known["ships"] == "none" else "global"]
     tau = np.array([own.get(code, rest) for code in coder.codes], np.float32)
-    from chartcode.evaluation.recalibration import CALIBRATION, Calibrator  # and with it SciPy's optimizers
+    from chartcode.evaluation.recalibration import Calibrator  # and with it SciPy's optimizers
 
-    if CALIBRATION not in evaluation.names():
-        return tau, None
-    return tau, Calibrator.read(evaluation.npz(CALIBRATION), coder.codes)
+    return tau, Calibrator.of(evaluation, coder.codes)
 
 
 def _rows(ids: pa.Array, scores: FloatArray, coder: Coder[Any], top: int | None, tau: FloatArray | None) -> pa.Table:

@@ -25,7 +25,7 @@ from chartcode.artifacts import Artifact, atomic_file, writing
 from chartcode.coders.base import Coder, gold_of
 from chartcode.evaluation import faithfulness, intervals, plausibility
 from chartcode.evaluation.evidence import Looked, Pair, look
-from chartcode.evaluation.recalibration import CALIBRATION, Calibrator
+from chartcode.evaluation.recalibration import Calibrator
 from chartcode.params import EvaluateParams, ExplainParams
 from chartcode.privacy import Guarded, ends, publish
 
@@ -72,9 +72,7 @@ def explain(
     """
     labels = gold_of(silver, gold)
     threshold = np.float32(evaluation.json("thresholds.json")["global"])
-    calibrator = None
-    if CALIBRATION in evaluation.names():
-        calibrator = Calibrator.read(evaluation.npz(CALIBRATION), coder.codes)
+    calibrator = Calibrator.of(evaluation, coder.codes)
     numbers: dict[str, Numbers] = {}
     spans: list[pa.Table] = []
     boundary: float | None = None

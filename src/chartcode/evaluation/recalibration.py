@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
 
+from chartcode.artifacts import Artifact
 from chartcode.errors import DataError
 from chartcode.evaluation.cohort import NEVER, Cohort
 
@@ -72,6 +73,11 @@ class Calibrator:
         names = np.array(self.codes, dtype=np.str_)
         return {"kind": np.array(self.kind), "logits": np.array(self.logits), "codes": names,
                 "starts": starts, "x": x, "y": y}  # fmt: skip
+
+    @classmethod
+    def of(cls, evaluation: Artifact, codes: Sequence[str]) -> Calibrator | None:
+        """What an evaluation learned for these codes; None where it did not calibrate."""
+        return cls.read(evaluation.npz(CALIBRATION), codes) if CALIBRATION in evaluation.names() else None
 
     @classmethod
     def read(cls, arrays: dict[str, NDArray[Any]], codes: Sequence[str]) -> Calibrator:
