@@ -56,14 +56,14 @@ def test_a_note_within_the_budget_is_read_whole() -> None:
 def test_what_is_read_is_in_order_and_as_much_as_allowed(steps: list[int], most: int, data: st.DataObject) -> None:
     starts = np.cumsum(np.array(steps, np.int64))
     names = data.draw(st.lists(st.sampled_from([*HEADERS, "preamble"]), max_size=6))
-    sections = [{"name": name, "clean_start": 30 * place} for place, name in enumerate(names)]
+    sections = [{"name": name, "clean_end": 30 * place} for place, name in enumerate(names)]
     kept = within(starts, sections, most)
     assert len(kept) == min(most, len(starts))
     assert (np.diff(kept) > 0).all()
 
 
 def test_without_headers_a_note_is_read_from_its_beginning() -> None:
-    assert within(np.arange(10), [{"name": "preamble", "clean_start": 0}], 4).tolist() == [0, 1, 2, 3]
+    assert within(np.arange(10), [{"name": "preamble", "clean_end": 10}], 4).tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("name", [*READ_FIRST, *READ_LAST])

@@ -42,11 +42,12 @@ _OTHER = len(READ_FIRST)
 def within(starts: NDArray[Any], sections: Sequence[Mapping[str, Any]], most: int) -> NDArray[np.int64]:
     """Which tokens to read, at most `most`: indices in the order of the note.
 
-    `starts` (T,) says where each token begins in the clean text, `sections` are silver's (name, clean_start).
+    `starts` (T,) says where each token begins in the clean text, `sections` are silver's (name, clean_end). A header
+    stands before the section it opens and is read with it.
     """
     if len(starts) <= most:
         return np.arange(len(starts))
-    begins = np.array([section["clean_start"] for section in sections], np.int64)
-    ranks = np.array([_OTHER, *(_RANK.get(section["name"], _OTHER) for section in sections)])
-    rank = ranks[np.searchsorted(begins, starts, "right")]  # (T,); what stands before the first section counts as other
+    ends = np.array([section["clean_end"] for section in sections], np.int64)
+    ranks = np.array([*(_RANK.get(section["name"], _OTHER) for section in sections), _OTHER])
+    rank = ranks[np.searchsorted(ends, starts, "right")]  # (T,)
     return np.sort(np.argsort(rank, kind="stable")[:most])
