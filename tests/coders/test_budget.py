@@ -44,8 +44,8 @@ def words_read(most: int) -> list[str]:
 def test_diagnoses_are_read_first_then_the_course_and_instructions_last() -> None:
     assert words_read(4) == ["Discharge", "Diagnosis:", "pneumonia", "hypertension"]
     assert words_read(7) == ["Brief", "Hospital", "Course:", "Discharge", "Diagnosis:", "pneumonia", "hypertension"]
-    assert "call" not in words_read(18)
-    assert "lungs" not in words_read(18)
+    assert "call" not in words_read(14)
+    assert "lungs" not in words_read(14)
 
 
 def test_a_note_within_the_budget_is_read_whole() -> None:
