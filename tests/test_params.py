@@ -12,6 +12,7 @@ from dvc.utils.hydra import apply_overrides
 from pydantic import Field
 
 from chartcode import params
+from chartcode.coders.laat import LaatParams
 from chartcode.coders.tfidf import TfidfParams
 from chartcode.errors import ParamsError
 from chartcode.params import DataParams, EvaluateParams, GoldParams, Section, SplitParams
@@ -28,6 +29,7 @@ MODELS = [
     SplitParams,
     GoldParams,
     TfidfParams,
+    LaatParams,
     EvaluateParams,
     params.ExplainParams,
 ]

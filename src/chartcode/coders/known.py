@@ -10,7 +10,7 @@ from chartcode.artifacts import Artifact
 from chartcode.coders.base import Coder
 from chartcode.errors import ArtifactError, DataError
 
-CODERS = {"tfidf": "TfidfCoder"}  # module of chartcode.coders and its class
+CODERS = {"tfidf": "TfidfCoder", "laat": "LaatCoder"}  # module of chartcode.coders and its class
 
 
 def load_coder(artifact: Artifact) -> Coder[Any]:
