@@ -112,6 +112,7 @@ class LaatCoder(NeuralCoder[LaatParams]):
         for text, sections in zip(notes.column("text").to_pylist(), notes.column("sections").to_pylist(), strict=True):
             words, places = words_of(text)
             kept = within(places[:, 0], sections, self.params.max_words)
+            self.count_cut(len(words) - len(kept))
             ids = self.words.numbers(words)[kept]
             if not len(ids):
                 ids, places, kept = np.array([UNKNOWN], np.int32), np.zeros((1, 2), np.int32), np.array([0])
