@@ -116,9 +116,9 @@ class ChunkedEncoder(Network):
     def checkpointing(self, on: bool) -> None:
         """Compute the encoder's activations again in the backward pass rather than keep them."""
         if on:
-            self.encoder.gradient_checkpointing_enable({"use_reentrant": False})
+            self.encoder.activation_checkpointing_enable({"use_reentrant": False})
         else:
-            self.encoder.gradient_checkpointing_disable()
+            self.encoder.activation_checkpointing_disable()
 
 
 class TransformerCoder(NeuralCoder[TransformerParams]):
