@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from chartcode.artifacts import atomic_file
 from chartcode.errors import DataError
 
 FOLDER = ".checkpoints"
-DONE = "done"
 
 
 def digest(*parts: bytes | memoryview | str) -> str:
@@ -75,11 +75,35 @@ class Checkpoint:
         except (FileNotFoundError, SafetensorError, KeyError, ValueError):
             return None
 
-    def save(self, tensors: Iterable[tuple[str, Tensor]], state: Mapping[str, Any]) -> None:
-        """Replace the checkpoint."""
-        held = {name: tensor.detach().contiguous() for name, tensor in tensors}
+    def save(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Replace the checkpoint. What is `done` in the state is done with, see `forget_finished`."""
+        held = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
         with atomic_file(self.path) as temporary:
             save_file(held, temporary, {"state": json.dumps(dict(state), sort_keys=True)})
+
+
+def pack(network: nn.Module, optimizer: Optimizer, best: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a run by name: network.*, best.* (the best epoch's weights), adam.<parameter>.*."""
+    held = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    held |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for number, slots in optimizer.state_dict()["state"].items():
+        held |= {f"adam.{number}.{slot}": tensor for slot, tensor in slots.items()}
+    return held
+
+
+def unpack(held: Mapping[str, Tensor], network: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+    """Put what `pack` held into network and optimizer; the best epoch's weights."""
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "adam": {}}
+    for name, tensor in held.items():
+        kind, rest = name.split(".", 1)
+        parts[kind][rest] = tensor
+    slots: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in parts["adam"].items():
+        number, slot = name.split(".")
+        slots.setdefault(int(number), {})[slot] = tensor
+    network.load_state_dict(parts["network"])
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": slots})
+    return parts["best"]
 
 
 def forget_finished(coder: str) -> None:
@@ -87,7 +111,7 @@ def forget_finished(coder: str) -> None:
     for path in (_root() / FOLDER / coder).glob("*.safetensors"):
         try:
             with safe_open(path, framework="pt") as file:
-                done = json.loads(file.metadata()["state"]).get(DONE)
+                done = json.loads(file.metadata()["state"]).get("done")
         except (FileNotFoundError, SafetensorError, KeyError, ValueError):
             continue
         if done:

@@ -11,6 +11,7 @@ Legend: B notes of a piece, T tokens, E width of a vector, H width of a state, L
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 
 import numpy as np
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.coders.base import LabelledNotes
-from chartcode.coders.batches import Document
+from chartcode.coders.batches import Document, Documents
 from chartcode.coders.budget import within
 from chartcode.coders.heads import make_head
 from chartcode.coders.neural import NeuralCoder, described
@@ -30,6 +31,8 @@ from chartcode.coders.training import TrainingParams
 from chartcode.coders.words import UNKNOWN, Vocabulary, vectors, words_of
 from chartcode.lineage import code_digest
 from chartcode.params import Positive
+
+NOTHING = Document(np.array([UNKNOWN], np.int32), np.zeros((1, 2), np.int32))  # a note without words
 
 
 class LaatParams(TrainingParams):
@@ -50,7 +53,6 @@ class LaatNetwork(Network):
     def __init__(self, words: int, labels: int, params: LaatParams) -> None:
         super().__init__()
         self.vectors = nn.Embedding(words, params.embedding)
-        nn.init.uniform_(self.vectors.weight, -0.1, 0.1)
         self.dropout = nn.Dropout(params.dropout)
         self.forwards = nn.LSTM(params.embedding, params.hidden // 2, batch_first=True)
         self.backwards = nn.LSTM(params.embedding, params.hidden // 2, batch_first=True)
@@ -82,7 +84,7 @@ class LaatCoder(NeuralCoder[LaatParams]):
 
     name: ClassVar[str] = "laat"
 
-    def __init__(self, params: LaatParams, codes: list[str], words: Vocabulary) -> None:
+    def __init__(self, params: LaatParams, codes: Sequence[str], words: Vocabulary) -> None:
         self.words = words
         torch.manual_seed(params.seed)
         super().__init__(params, codes, LaatNetwork(len(words), len(codes), params))
@@ -90,15 +92,14 @@ class LaatCoder(NeuralCoder[LaatParams]):
     @classmethod
     def fit(cls, params: LaatParams, train: LabelledNotes, val: LabelledNotes, writer: Writer) -> None:
         """Words and first vectors from the train notes, then the network."""
-        notes = [words_of(text)[0] for text in train.texts()]
-        words = Vocabulary.learn(notes, params.min_df)
-        coder = cls(params, list(train.codes), words)
-        first = vectors([words.numbers(note) for note in notes], len(words), params.embedding, params.seed)
-        del notes
-        with torch.no_grad():
-            coder.network.vectors.weight.copy_(torch.from_numpy(first))  # type: ignore[union-attr, operator]
+        words = Vocabulary.learn(train.texts(), params.min_df)
         writer.parquet("words.parquet", pa.table({"word": words.words}), dictionary=False)
-        coder.learn(train, val, code_digest(f"stages/{cls.name}.py"), writer)
+        cls(params, train.codes, words).learn(train, val, code_digest(f"stages/{cls.name}.py"), writer)
+
+    def begin(self, documents: Documents) -> None:
+        """Word vectors from the words' company in what is read of the train notes."""
+        found = vectors(documents, len(self.words), self.params.embedding, self.params.seed)
+        self.network.load_state_dict({"vectors.weight": torch.from_numpy(found)}, strict=False)
 
     @classmethod
     def load(cls, artifact: Artifact) -> Self:
@@ -109,12 +110,12 @@ class LaatCoder(NeuralCoder[LaatParams]):
     def documents(self, notes: pa.RecordBatch) -> list[Document]:
         """The words of each note, at most `max_words`: those of the sections that speak of diagnoses first."""
         found = []
-        for text, sections in zip(notes.column("text").to_pylist(), notes.column("sections").to_pylist(), strict=True):
-            words, places = words_of(text)
-            kept = within(places[:, 0], sections, self.params.max_words)
-            self.count_cut(len(words) - len(kept))
-            ids = self.words.numbers(words)[kept]
-            if not len(ids):
-                ids, places, kept = np.array([UNKNOWN], np.int32), np.zeros((1, 2), np.int32), np.array([0])
-            found.append(Document(ids, places[kept]))
+        for text, sections in zip(notes.column("text"), notes.column("sections"), strict=True):
+            words, places = words_of(text.as_py())
+            document = Document(self.words.numbers(words), places) if words else NOTHING
+            if len(words) > self.params.max_words:
+                kept = within(places[:, 0], sections.as_py(), self.params.max_words)
+                document = Document(document.ids[kept], places[kept])
+                self.count_cut(len(words) - len(kept))
+            found.append(document)
         return found

@@ -72,11 +72,15 @@ class NeuralCoder(Coder[NeuralParams]):
             )
         self._cut = []
 
+    def begin(self, documents: Documents) -> None:
+        """Set first weights by the train notes, where a coder has a way to."""
+
     def learn(self, train_notes: LabelledNotes, val_notes: LabelledNotes, code: str, writer: Writer) -> None:
         """Train the network and write coder.json, model.safetensors and history.json. `code`: digest of the coder's."""
         share = np.asarray(train_notes.labels.mean(axis=0), np.float32).ravel()
         self.network.head.set_prior(torch.from_numpy(share))
         given, held_out = (Labelled(self._read(notes), notes.labels) for notes in (train_notes, val_notes))
+        self.begin(given.documents)
         history = train(self.network, given, held_out, self.params, Place(self.name, code), self.loss)
         described = {"coder": self.name, "codes": self.codes, "params": self.params.model_dump(mode="json")}
         writer.json("coder.json", described)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, NamedTuple
@@ -29,12 +29,13 @@ from tqdm import tqdm
 
 from chartcode import __version__
 from chartcode.coders.batches import Array, Documents, computed, pieces, updates
-from chartcode.coders.checkpoints import DONE, Checkpoint, digest, digest_of_weights
+from chartcode.coders.checkpoints import Checkpoint, digest, digest_of_weights, pack, unpack
+from chartcode.coders.processes import add_over_processes, one_goes_on
 from chartcode.coders.scoring import Network, computing, logits_of, tensors
 from chartcode.coders.watching import judged, live_curves
 from chartcode.errors import DataError
 from chartcode.logs import log
-from chartcode.params import Count, Fraction, Positive, Section, Seed
+from chartcode.params import Fraction, Positive, Section, Seed
 
 CLIP = 1.0  # largest norm of an update's gradient
 SECONDS = 60.0  # between checkpoints
@@ -52,7 +53,7 @@ class TrainingParams(Section):
     warmup_ratio: Fraction
     weight_decay: Annotated[float, Field(ge=0)]
     epochs: Positive
-    patience: Count
+    patience: Positive
     select_on: Literal["map", "micro_f1"]
     precision: Literal["fp32", "bf16"]
     compile: bool
@@ -101,11 +102,7 @@ def train(
             stack.enter_context(run.checkpoint.held())
             run.curves = stack.enter_context(live_curves(place.coder))
         run.to_the_end()
-    accelerator.wait_for_everyone()
-    if accelerator.num_processes > 1:
-        accelerator.end_training()
-        if not accelerator.is_main_process:
-            raise SystemExit(0)
+    one_goes_on(accelerator)
     return run.state.history
 
 
@@ -168,7 +165,7 @@ class _Run:
         """Epochs, from the checkpoint on, until the last or until val has not improved for `patience` of them."""
         self._resume()
         while not self.state.done:
-            self._epoch(self.state.update // self.per_epoch)
+            self._epoch(len(self.state.history))
         self.network.load_state_dict(self.best)
 
     def _epoch(self, epoch: int) -> None:
@@ -200,7 +197,7 @@ class _Run:
         if self.state.best < 0 or entry[judge] > self.state.history[self.state.best][judge]:
             self.state.best, self.best = epoch, _copy(self.network)
         waited = epoch - self.state.best
-        self.state.done = epoch + 1 == self.params.epochs or waited > self.params.patience
+        self.state.done = epoch + 1 == self.params.epochs or waited >= self.params.patience
         self.curves(entry)
         self._say(epoch, entry, read, filled, seconds)
         self._save()
@@ -209,7 +206,7 @@ class _Run:
         """One step of the optimizer; the tokens that were computed for it, pads among them."""
         self._set_rate()
         lost, filled = self._gradients_with_room(rows)
-        self._add_over_processes(lost)
+        add_over_processes(self.accelerator, self.network, lost)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         self.optimizer.step()
         self.state.update += 1
@@ -251,23 +248,6 @@ class _Run:
         if self.accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
         self.log.warning("out of memory: half as many tokens at once from here on", batch_tokens=self.state.tokens)
-
-    def _add_over_processes(self, lost: Tensor) -> None:
-        """Sum gradients and loss over the processes, in one message."""
-        if self.accelerator.num_processes == 1:
-            return
-        held = [p for p in self.network.parameters() if p.requires_grad]
-        for parameter in held:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        whole = torch.cat([lost[None], *(p.grad.flatten() for p in held if p.grad is not None)])
-        whole = self.accelerator.reduce(whole, "sum")
-        lost.copy_(whole[0])
-        start = 1
-        for parameter in held:
-            part = whole[start : start + parameter.numel()]
-            parameter.grad = part.view_as(parameter)
-            start += parameter.numel()
 
     def _set_rate(self) -> None:
         """Linear warmup, then linear decay to nothing at the last update."""
@@ -316,16 +296,9 @@ class _Run:
         found = self.checkpoint.load() if self.place is not None else None
         if found is None:
             return
-        held, state = found
-        self.state = _State(**{name: value for name, value in state.items() if name != DONE}, done=state[DONE])
-        self.network.load_state_dict({n[8:]: t for n, t in held.items() if n.startswith("network.")})
-        self.best = {n[5:]: t for n, t in held.items() if n.startswith("best.")}
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in held.items():
-            if name.startswith("adam."):
-                _, number, slot = name.split(".")
-                slots.setdefault(int(number), {})[slot] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
+        tensors_of_run, state = found
+        self.state = _State(**state)
+        self.best = unpack(tensors_of_run, self.network, self.optimizer)
         for entry in self.state.history:
             self.curves(entry)
         if self.accelerator.is_main_process:
@@ -336,13 +309,7 @@ class _Run:
         self.saved = time.monotonic()
         if self.place is None or not self.accelerator.is_main_process:
             return
-        self.checkpoint.save(self._tensors(), vars(self.state))
-
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        yield from ((f"network.{name}", tensor) for name, tensor in self.network.state_dict().items())
-        yield from ((f"best.{name}", tensor) for name, tensor in self.best.items())
-        for number, slots in self.optimizer.state_dict()["state"].items():
-            yield from ((f"adam.{number}.{slot}", tensor) for slot, tensor in slots.items())
+        self.checkpoint.save(pack(self.network, self.optimizer, self.best), vars(self.state))
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -22,7 +22,7 @@ from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
 from chartcode.coders.base import FloatArray
-from chartcode.coders.batches import Array
+from chartcode.coders.batches import Array, Documents
 from chartcode.errors import DataError
 
 UNKNOWN = 0
@@ -34,18 +34,15 @@ _WORD = re.compile(r"[^\W\d_][^\W_]*|[.;:]")
 def words_of(text: str) -> tuple[list[str], Array]:
     """The words of a clean text, and their places int32 (T, 2) in it, code points, end exclusive."""
     found = list(_WORD.finditer(text))
-    words = [match.group() for match in found]
-    if not text.isascii():
-        words = [_plain(word) for word in words]
     places = np.array([match.span() for match in found], np.int32).reshape(-1, 2)
-    return [word.lower() for word in words], places
+    return [_plain(match.group()) for match in found], places
 
 
 def _plain(word: str) -> str:
-    """Without accents."""
-    if word.isascii():
-        return word
-    return "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))
+    """Lower case, without accents."""
+    if not word.isascii():
+        word = "".join(letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter))
+    return word.lower()
 
 
 class Vocabulary:
@@ -59,11 +56,11 @@ class Vocabulary:
         return len(self.words) + 1
 
     @classmethod
-    def learn(cls, notes: Iterable[Sequence[str]], min_df: int) -> Vocabulary:
+    def learn(cls, texts: Iterable[str], min_df: int) -> Vocabulary:
         """Words in `min_df` notes or more, by falling number of notes, then by name. DataError if there are none."""
         counts: Counter[str] = Counter()
-        for words in notes:
-            counts.update(set(words))
+        for text in texts:
+            counts.update({_plain(word) for word in set(_WORD.findall(text))})
         common = [word for word, number in counts.items() if number >= min_df]
         kept = sorted(common, key=lambda word: (-counts[word], word))
         if not kept:
@@ -76,10 +73,10 @@ class Vocabulary:
         return np.array([known.get(word, UNKNOWN) for word in words], np.int32)
 
 
-def vectors(notes: Sequence[Array], size: int, width: int, seed: int) -> FloatArray:
-    """A vector of length about 1 for each of the `size` words, float32 (K, E), from where they stand together.
+def vectors(notes: Documents, size: int, width: int, seed: int) -> FloatArray:
+    """A vector for each of the `size` words, float32 (K, E), from where they stand; its numbers are of unit spread.
 
-    `notes` are word numbers. Sums are taken on one thread: their order decides the last bits.
+    Sums are taken on one thread: their order decides the last bits.
     """
     counts = _together(notes, size)
     of_word = np.asarray(counts.sum(axis=1)).ravel()
@@ -97,17 +94,16 @@ def vectors(notes: Sequence[Array], size: int, width: int, seed: int) -> FloatAr
     found = np.zeros((size, width), np.float32)
     found[:, :wide] = left * np.sqrt(values)
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.asarray(found / np.maximum(lengths, 1e-6), np.float32)
+    return np.asarray(found / np.maximum(lengths, 1e-6) * np.sqrt(width), np.float32)
 
 
-def _together(notes: Sequence[Array], size: int) -> sp.csr_matrix:
+def _together(notes: Documents, size: int) -> sp.csr_matrix:
     """How often words stand within WINDOW of each other (K, K), symmetric; nearer ones count more (1 / distance)."""
     counted = sp.csr_matrix((size, size), dtype=np.float64)
-    flat = np.concatenate(list(notes))
-    note = np.repeat(np.arange(len(notes)), [len(n) for n in notes])
+    note = np.repeat(np.arange(len(notes)), notes.lengths)
     for distance in range(1, WINDOW + 1):
         same = note[:-distance] == note[distance:]
-        first, second = flat[:-distance][same], flat[distance:][same]
+        first, second = notes.ids[:-distance][same], notes.ids[distance:][same]
         weight = np.full(len(first), 1.0 / distance)
         counted = counted + sp.coo_matrix((weight, (first, second)), shape=(size, size)).tocsr()
     return sp.csr_matrix(counted + counted.T)
