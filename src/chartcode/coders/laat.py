@@ -116,5 +116,6 @@ class LaatCoder(NeuralCoder[LaatParams]):
             if len(words) > self.params.max_words:
                 kept = within(places[:, 0], sections.as_py(), self.params.max_words)
                 document = Document(document.ids[kept], places[kept])
+                self.count_cut(len(words) - len(kept))
             found.append(document)
         return found

@@ -21,13 +21,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from scipy.special import expit
+from torch import Tensor
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.coders.base import Coder, FloatArray, LabelledNotes, Span
 from chartcode.coders.batches import Array, Document, Documents, pieces
 from chartcode.coders.scoring import Network, best_device, computing, logits_of, tensors
-from chartcode.coders.training import Labelled, Place, TrainingParams, train
+from chartcode.coders.training import Labelled, Place, TrainingParams, document_loss, train
 from chartcode.errors import ArtifactError, DataError, ParamsError
+from chartcode.logs import log
 from chartcode.params import parse
 from chartcode.tables.cleaning import to_source
 
@@ -46,10 +48,29 @@ class NeuralCoder(Coder[NeuralParams]):
         self.params, self.codes = params, list(codes)
         self.network = network.train(False)
         self.device = torch.device("cpu")
+        self._cut: list[int] = []  # tokens left out of each note that was too long
+        self._said = False
 
     @abstractmethod
     def documents(self, notes: pa.RecordBatch) -> list[Document]:
-        """The notes as token numbers; a note without words has at least one token."""
+        """The notes as token numbers; a note without words has at least one token. `count_cut` is told of long ones."""
+
+    def loss(self, network: Network, ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
+        """What training makes small, a number a note (B,)."""
+        return document_loss(network, ids, mask, targets)
+
+    def count_cut(self, left_out: int) -> None:
+        """Of a note longer than the coder may read, so many tokens are not read."""
+        if left_out:
+            self._cut.append(left_out)
+
+    def _say_cut(self, notes: int) -> None:
+        """How many notes were cut, in one warning; of scoring the first time alone, since `explain` scores often."""
+        if self._cut and not self._said:
+            log(self.name).warning(
+                "notes were longer than the coder reads", cut=len(self._cut), of=notes, tokens_left_out=sum(self._cut)
+            )
+        self._cut = []
 
     def begin(self, documents: Documents) -> None:
         """Set first weights by the train notes, where a coder has a way to."""
@@ -60,7 +81,7 @@ class NeuralCoder(Coder[NeuralParams]):
         self.network.head.set_prior(torch.from_numpy(share))
         given, held_out = (Labelled(self._read(notes), notes.labels) for notes in (train_notes, val_notes))
         self.begin(given.documents)
-        history = train(self.network, given, held_out, self.params, Place(self.name, code))
+        history = train(self.network, given, held_out, self.params, Place(self.name, code), self.loss)
         described = {"coder": self.name, "codes": self.codes, "params": self.params.model_dump(mode="json")}
         writer.json("coder.json", described)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
@@ -68,7 +89,9 @@ class NeuralCoder(Coder[NeuralParams]):
         writer.json("history.json", history)
 
     def _read(self, notes: LabelledNotes) -> Documents:
-        return Documents.of(note.ids for batch in notes.read(self.reads) for note in self.documents(batch))
+        found = Documents.of(note.ids for batch in notes.read(self.reads) for note in self.documents(batch))
+        self._say_cut(len(found))
+        return found
 
     def restore(self, artifact: Artifact) -> Self:
         """Take the weights of a verified folder. Raises ArtifactError when they are not this network's."""
@@ -93,7 +116,10 @@ class NeuralCoder(Coder[NeuralParams]):
             with computing(self.params.threads, self.params.precision, self.device):
                 logits = logits_of(self.network, documents, rows, len(self.codes), self.params.batch_tokens)
             found.append(expit(logits))
-        return np.concatenate(found)
+        scores = np.concatenate(found)
+        self._say_cut(len(scores))
+        self._said = True
+        return scores
 
     def _groups(self, notes: Iterable[pa.RecordBatch]) -> Iterator[Documents]:
         held: list[Array] = []
