@@ -1,7 +1,7 @@
 """A training of seconds, for tests: a network of a few hundred weights and notes of random words.
 
-Run as a script it trains and writes its weights: `python -m tests.coders.tiny OUT [SECONDS_A_PIECE [DROPOUT]]`, alone, to be
-killed, or as one of several processes.
+Run as a script it trains and writes its weights, alone, to be killed, or as one of several processes:
+`python -m tests.coders.tiny OUT [SECONDS_A_PIECE [DROPOUT]]`.
 """
 
 from __future__ import annotations
