@@ -37,7 +37,9 @@ from chartcode.sources.synthetic.rates import Fitted
 Array = np.ndarray[Any, Any]
 PATH = Path(resources.__file__).parent / rates_file.FILE
 STEP = 0.8  # of an error corrected in a round
-READABLE = 0.8  # share of false mentions that context gives away
+SLOPES = (0.3, 1.0)  # how far a score follows its aim, at the least and at the most
+FIRST_SLOPE = 0.8  # before a second round tells
+READABLE = 0.88  # share of false mentions that context gives away
 GAP = 0.15  # F1 that reading the context adds
 MOST_FALSE = 0.5  # share of notes without the code that name the condition
 CUES = (0.04, 0.54)  # chance of a cue without the code, and with it where the code is found best
@@ -84,9 +86,10 @@ def closed_form(aims: Aims) -> Fitted:
     mention = np.clip(np.where((mention <= 0) | (mention > 0.97), 0.97, mention), least, 0.97)
     false = np.clip(SHARE / (1 - SHARE) * (2 * mention / linear - mention - 1), 2e-4, MOST_FALSE)
     said = ~_among(SILENT)
-    # Cues tell more of conditions that are found well. Where the aim nears what mentions can do, cues and words of the
-    # condition's own must help; where it nears nothing, cues must not.
-    clarity = np.clip((rates_file.published() - 0.1) / 0.77, 0, 1) ** 2
+    # Cues tell more of conditions that are found well, and less where mentions and other words say too much without
+    # them. Where the aim nears what mentions can do, cues and words of the condition's own must help; where it nears
+    # nothing, cues must not.
+    clarity = np.clip((linear - 0.1) / 0.77, 0, 1) ** 2
     wanting, giving = np.clip((linear - 0.85) / 0.12, 0, 1), np.clip((linear - 0.03) / 0.25, 0, 1)
     return Fitted(
         mention=mention * said,
@@ -98,12 +101,19 @@ def closed_form(aims: Aims) -> Fitted:
     )
 
 
-def corrected(aims: Aims, linear: Judged, oracle: Judged) -> Aims:
-    """Aims of the next round."""
+def corrected(aims: Aims, linear: Judged, oracle: Judged, slope: Array) -> Aims:
+    """Aims of the next round; `slope` (K,) says how far the linear score followed its aim so far."""
     wanted = targets()
-    first = np.clip(aims.linear - STEP * (linear.both - wanted.linear), 0.03, 0.97)
+    first = np.clip(aims.linear - STEP / slope * (linear.both - wanted.linear), 0.03, 0.97)
     second = aims.oracle - STEP * (oracle.both - wanted.oracle)
     return Aims(first, np.clip(second, first + 0.005, 0.98))
+
+
+def followed(before: tuple[Array, Array], now: tuple[Array, Array], slope: Array) -> Array:
+    """Slope of score over aim (K,) between two rounds, (aim, score) each; the old one where the aim hardly moved."""
+    moved = now[0] - before[0]
+    found = (now[1] - before[1]) / np.where(np.abs(moved) > 0.01, moved, np.inf)
+    return np.clip(np.where(np.abs(moved) > 0.01, found, slope), *SLOPES)
 
 
 def read_aims() -> Aims:
@@ -130,6 +140,7 @@ def fit(
 ) -> float:
     """Rounds of measuring and correcting; writes the best to `path` and returns its error."""
     wanted, best = targets(), np.inf
+    slope, before = np.full(len(SHARE), FIRST_SLOPE), None
     for number in range(1, rounds + 1):
         linear, oracle = measure(settings, coder, closed_form(aims), 1e-2, train)
         off, off_oracle = linear.both - wanted.linear, oracle.both - wanted.oracle
@@ -144,7 +155,9 @@ def fit(
         if error < best:
             best = error
             write(path, aims, _comments(settings, train, number, told))
-        aims = corrected(aims, linear, oracle)
+        now = aims.linear, linear.both
+        slope = slope if before is None else followed(before, now, slope)
+        before, aims = now, corrected(aims, linear, oracle, slope)
     return best
 
 

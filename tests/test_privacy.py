@@ -235,6 +235,45 @@ def test_three_notes_with_a_code_outside_the_labels_are_not_told() -> None:
     assert shown["map_all_codes"] is shown["micro_f1_all_codes"] is None
 
 
+@pytest.mark.parametrize("wrong", [1, 89])
+def test_a_macro_f1_close_to_its_ends_does_not_count_the_errors_or_the_hits(wrong: int) -> None:
+    """Three labels of 30 notes each: 1 - macro times all called and true bounds the errors, macro the hits."""
+    truth = np.eye(3, dtype=np.int8)[np.arange(90) % 3]
+    scores = 0.2 + 0.6 * truth
+    scores[:wrong] = 0.2
+    ward = make("test", list("ABC"), truth, scores, patients=np.arange(90))
+    shown = published(ward)
+    told = {key for key, value in shown.items() if key.startswith("macro_f1") and value is not None}
+    assert told == {"macro_f1_predict_all"}
+
+
+def test_areas_close_to_one_do_not_count_the_pairs_that_are_misplaced() -> None:
+    """One false pair before one true pair: each AUROC is 1 - 1 / (true pairs x false pairs) of its label, and tells."""
+    truth = np.eye(2, dtype=np.int8)[np.arange(60) % 2]
+    scores = 0.2 + 0.6 * truth
+    scores[:2] = 0.5
+    shown = published(make("test", ["A", "B"], truth, scores, patients=np.arange(60)))
+    assert {key: shown[key] for key in shown if key.startswith("au")} == dict.fromkeys(
+        ("auprc_macro", "auprc_micro", "auroc_macro", "auroc_micro")
+    )
+    apart = published(make("test", ["A", "B"], truth, 0.2 + 0.6 * truth, patients=np.arange(60)))
+    assert apart["auroc_macro"] == apart["auprc_micro"] == 1
+
+
+def test_the_floor_of_three_labels_does_not_give_the_smallest_away() -> None:
+    truth = (np.arange(100)[:, None] < [5, 40, 60]).astype(np.int8)
+    shown = published(make("test", list("ABC"), truth, 0.5 * truth, patients=np.arange(100)))
+    assert shown["positives"] == 105
+
+    def floor(support: tuple[int, ...]) -> float:
+        return round(sum(2 * m / (100 + m) for m in support) / 3, 4)
+
+    every = [(a, b, 105 - a - b) for a in range(1, 36) for b in range(a, 53) if b <= 105 - a - b <= 100]
+    fits = [support for support in every if floor(support) == floor((5, 40, 60))]
+    assert len(fits) > 1 and all(small(min(support)) for support in fits)
+    assert shown["macro_f1_predict_all"] is shown["macro_f1_lift"] is None
+
+
 @pytest.mark.parametrize("positives", [1, 10])
 def test_a_split_with_few_positives_or_few_labelled_notes_has_no_ranking_numbers(positives: int) -> None:
     few = np.zeros((100, 4), dtype=np.int8)
@@ -248,6 +287,18 @@ def test_a_split_with_few_positives_or_few_labelled_notes_has_no_ranking_numbers
         told = {key for key, value in shown.items() if key.startswith(rank) and value is not None}
         assert not told, told
         assert shown["n"] == 100
+
+
+@pytest.mark.parametrize(("patients", "told"), [(10, False), (11, True)])
+def test_many_labelled_notes_of_few_patients_are_few_patients(patients: int, told: bool) -> None:
+    truth = np.zeros((200, 2), dtype=np.int8)
+    truth[:100, 0] = truth[:50, 1] = 1
+    scores = np.random.default_rng(0).random(truth.shape)
+    owners = np.append(np.arange(100) % patients, np.arange(100, 200))
+    shown = published(make("test", ["A", "B"], truth, scores, patients=owners))
+    keys = ("n_labelled", "positives", "map", "map_labelled", "p_at_1_labelled", "r_at_1", "auprc_micro")
+    keys += ("micro_f1", "micro_recall", "micro_f1_predict_all", "macro_f1")
+    assert {key for key in keys if shown[key] is not None} == (set(keys) if told else set())
 
 
 def test_a_gain_is_not_told_across_a_withheld_list_length() -> None:

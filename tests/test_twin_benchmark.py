@@ -60,14 +60,14 @@ def test_rows_of_features_are_those_of_the_labels(data: difficulty.Data) -> None
     assert len(of_patient) == len({p for p, _ in of_patient})  # nobody is in two splits
 
 
-def test_the_oracle_finds_what_is_stated(plan: Blueprint) -> None:
+def test_the_oracle_finds_what_is_stated() -> None:
     """It gains from notes that state what is coded and affirm nothing else, more than who cannot read a denial."""
     clear = settings(
-        PATIENTS, unmentioned=0.0, uncoded=0.0, negated=5.0, shared_form=0.0, implied_uncoded=0.0, over_mask=0.0,
+        400, unmentioned=0.0, uncoded=0.0, negated=5.0, shared_form=0.0, implied_uncoded=0.0, over_mask=0.0,
         copied_forward=0.0,
     )  # fmt: skip
     easy = difficulty.gather(blueprint(clear), CODER, 1)
-    hard = difficulty.gather(plan, CODER, 1)
+    hard = difficulty.gather(blueprint(settings(400)), CODER, 1)
     model = OneVsRestLogistic(C=1.0, tol=1e-3)
     scores = [difficulty.judge(data, data.oracle, model).micro_f1 for data in (easy, hard)]
     assert scores[0] > scores[1] + 0.05

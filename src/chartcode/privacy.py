@@ -12,13 +12,27 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 SMALLEST = 11  # the smallest count that may be published, 0 apart
 DECIMALS = 4
+Cut = tuple[int, int]  # true and false cells whose score reaches some threshold
 
 
 def small(count: float) -> bool:
     """Whether a count may not be published: 1..10."""
     return 0 < count < SMALLEST
+
+
+def apart(one: Cut, other: Cut) -> bool:
+    """Whether no small cell lies between two thresholds."""
+    return not any(small(abs(here - there)) for here, there in zip(one, other, strict=True))
+
+
+def ends(values: NDArray[np.float64], total: int) -> tuple[int, int]:
+    """Of `total`, those above 0 and those below 1 (`values` (N,), the rest 0): a mean close to 0 or 1 counts them."""
+    return int(np.count_nonzero(values > 0)), total - int(np.count_nonzero(values >= 1))
 
 
 @dataclass(frozen=True)

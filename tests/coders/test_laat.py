@@ -23,7 +23,7 @@ from tests.coders.tiny import PARAMS as LOOP
 
 PARAMS = LaatParams.model_validate(
     LOOP | {
-        "max_words": 60, "min_df": 2, "embedding": 12, "hidden": 16, "projection": 12, "dropout": 0.1,
+        "max_words": 60, "min_df": 2, "embedding": 12, "hidden": 16, "projection": 12, "dropout": 0.0,
         "batch_size": 8, "batch_tokens": 400, "lr": 0.02, "epochs": 6,
     }
 )  # fmt: skip
@@ -38,7 +38,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield
 
 
-def fitted(folder: Path, count: int = 250, **change: Any) -> LaatCoder:
+def fitted(folder: Path, count: int = 40, **change: Any) -> LaatCoder:
     with writing(folder, "test") as writer:
         LaatCoder.fit(PARAMS.model_copy(update=change), cases(count, 1), cases(40, 2), writer)
     return LaatCoder.load(Artifact(folder))
@@ -46,7 +46,7 @@ def fitted(folder: Path, count: int = 250, **change: Any) -> LaatCoder:
 
 @pytest.fixture(scope="module")
 def coder(tmp_path_factory: pytest.TempPathFactory, elsewhere: None) -> LaatCoder:
-    return fitted(tmp_path_factory.mktemp("laat") / "model")
+    return fitted(tmp_path_factory.mktemp("laat") / "model", 400, epochs=5)
 
 
 def scores(coder: LaatCoder, count: int = 60, seed: int = 3) -> FloatArray:
@@ -98,12 +98,12 @@ def test_states_know_both_sides(coder: LaatCoder) -> None:
 
 def test_fitting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in "ab":
-        fitted(tmp_path / name, 40, epochs=2)
+        fitted(tmp_path / name, epochs=2)
     assert (tmp_path / "a" / MANIFEST).read_bytes() == (tmp_path / "b" / MANIFEST).read_bytes()
 
 
 def test_the_folder_is_read_by_name(coder: LaatCoder, tmp_path: Path) -> None:
-    fitted(tmp_path / "model", 40, epochs=1)
+    fitted(tmp_path / "model", epochs=1)
     assert type(load_coder(Artifact(tmp_path / "model"))) is LaatCoder
     history = Artifact(tmp_path / "model").json("history.json")
     assert [sorted(entry) for entry in history] == [["loss", "map", "micro_f1"]]
@@ -111,7 +111,7 @@ def test_the_folder_is_read_by_name(coder: LaatCoder, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["hidden", "codes", "words", "weights"])
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path, damage: str) -> None:
-    fitted(tmp_path / "model", 40, epochs=1)
+    fitted(tmp_path / "model", epochs=1)
     artifact = Artifact(tmp_path / "model")
     with writing(tmp_path / "other", "test") as writer:
         for name in artifact.names():
@@ -134,7 +134,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, damage: str) -> Non
 def test_a_coder_that_was_never_fitted_or_by_another_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no manifest"):
         LaatCoder.load(Artifact(tmp_path / "nothing"))
-    fitted(tmp_path / "model", 40, epochs=1)
+    fitted(tmp_path / "model", epochs=1)
     with writing(tmp_path / "older", "test") as writer:
         described = Artifact(tmp_path / "model").json("coder.json")
         del described["params"]["dropout"]

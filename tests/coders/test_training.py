@@ -311,12 +311,12 @@ def test_two_processes_take_the_steps_of_one(elsewhere: Path) -> None:
     for rank in "01":
         told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         variables = environment(elsewhere) | told | {"ACCELERATE_USE_CPU": "true"}
-        command = script(elsewhere, f"process{rank}.safetensors")
+        command = script(elsewhere, f"process{rank}.safetensors", "0", "0")
         processes.append(subprocess.Popen(command, cwd=elsewhere, env=variables, stderr=subprocess.PIPE, text=True))
     said = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert not (elsewhere / "process1.safetensors").exists()
     together = load_file(elsewhere / "process0.safetensors")
-    alone = weights_when_done(script(elsewhere, "alone.safetensors"), elsewhere, "alone")
+    alone = weights_when_done(script(elsewhere, "alone.safetensors", "0", "0"), elsewhere, "alone")
     for name, weight in alone.items():
         torch.testing.assert_close(together[name], weight, atol=1e-5, rtol=0)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chartcode.coders.batches import Documents
-from chartcode.coders.words import UNKNOWN, Vocabulary, vectors, words_of
+from chartcode.coders.words import _WORD, UNKNOWN, Vocabulary, vectors, words_of
 from chartcode.errors import DataError
 
 
@@ -25,6 +25,13 @@ def test_places_hold_their_words(text: str) -> None:
     assert places.shape == (len(words), 2)
     assert all(start < end for start, end in places.tolist())
     assert (np.diff(places.ravel()) >= 0).all()
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=60) | st.text("ab1. _;A\n", max_size=30))
+def test_the_fast_way_through_ascii_finds_what_the_plain_one_does(text: str) -> None:
+    words, places = words_of(text)
+    assert places.tolist() == [list(match.span()) for match in _WORD.finditer(text)]
+    assert words == [match.group().lower() for match in _WORD.finditer(text)]
 
 
 def test_rare_words_are_one() -> None:

@@ -1,7 +1,7 @@
 """A training of seconds, for tests: a network of a few hundred weights and notes of random words.
 
-Run as a script it trains and writes its weights: `python -m tests.coders.tiny OUT [SECONDS_AN_UPDATE]`, alone, to be
-killed, or as one of several processes.
+Run as a script it trains and writes its weights, alone, to be killed, or as one of several processes:
+`python -m tests.coders.tiny OUT [SECONDS_A_PIECE [DROPOUT]]`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
         time.sleep(pause)
         return document_loss(network, ids, mask, targets)
 
-    network = TinyNetwork()
+    network = TinyNetwork(float(sys.argv[3]) if len(sys.argv) > 3 else 0.1)
     train(network, notes(64, 1), notes(32, 2), params(), Place("tiny", CODE), slow)
     save_file(network.state_dict(), out)
 

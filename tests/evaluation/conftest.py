@@ -23,8 +23,14 @@ def truth_and_scores(seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     return truth, np.clip(0.35 * truth + 0.65 * rng.random(truth.shape), 0, 1).astype(np.float32)
 
 
-def write_gold(folder: Path, truth: np.ndarray, split: np.ndarray = SPLIT, codes: list[str] = CODES) -> None:
-    """data/gold under `folder`."""
+def write_gold(
+    folder: Path,
+    truth: np.ndarray,
+    split: np.ndarray = SPLIT,
+    codes: list[str] = CODES,
+    patients: int | None = None,
+) -> None:
+    """data/gold under `folder`; a patient has two notes, or as many as `patients` makes it."""
     matrix = csr_array(truth)
     with writing(folder / "data/gold", "synthetic") as writer:
         writer.npz(
@@ -37,7 +43,7 @@ def write_gold(folder: Path, truth: np.ndarray, split: np.ndarray = SPLIT, codes
         writer.json("label_names.json", codes)
         notes = np.arange(len(truth), dtype=np.int64)
         index = {
-            "subject_id": 10_000 + notes // 2,
+            "subject_id": 10_000 + (notes // 2 if patients is None else notes % patients),
             "hadm_id": 20_000 + notes,
             "note_id": [f"{n}-DS-1" for n in notes],
             "n_codes": (truth.sum(1) + notes % 3).astype(np.int32),

@@ -4,11 +4,13 @@ import itertools
 
 import numpy as np
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
 from chartcode.evaluation.calibration import BINS, brier, calibration_error, equal_mass, reliability
 from chartcode.evaluation.cohort import Cohort, make
 from chartcode.evaluation.discrimination import Sorted, over_all
+from chartcode.privacy import small
 from tests.evaluation import oracles
 
 
@@ -57,17 +59,29 @@ def test_codes_never_predicted_count_as_probability_zero() -> None:
     assert abs(calibration_error(over_all(ward)) - share) < 1e-12
 
 
-@settings(max_examples=100, deadline=None)
-@given(oracles.wards())
-def test_no_point_of_the_curve_shows_a_small_cell(ward: Cohort) -> None:
-    cells = over_all(ward)
-    points = reliability(cells)
-    if not len(points):
-        return
-    # Every true share, times any number of cells it could stand for, is 0 or at least 11 true and false cells.
-    n, m = len(cells.values), len(cells.positives)
-    assert m == 0 or m >= 11
-    assert n == m or n - m >= 11
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 200), st.sampled_from([None, 3, 20]), st.sampled_from([0.1, 0.5, 0.9]))
+def test_no_bin_of_the_curve_shows_a_small_cell_nor_does_it_beside_a_known_threshold(
+    seed: int, notes: int, levels: int | None, tau: float
+) -> None:
+    ward = oracles.ward(seed, notes, 3, levels=levels, prevalence=0.4)
+    truth, scores = oracles.dense(ward).ravel(), ward.scores.ravel()
+
+    def at_or_above(lowest: float) -> tuple[int, int]:
+        return int(truth[scores >= lowest].sum()), int((1 - truth)[scores >= lowest].sum())
+
+    points, cuts = reliability(over_all(ward), [at_or_above(tau)])
+    assert len(points) == len(cuts)
+    for (said, share), above, below in zip(points, cuts, [*cuts, (0, 0)][1:], strict=True):
+        true, false = above[0] - below[0], above[1] - below[1]
+        assert not small(true) and not small(false)
+        assert share == true / (true + false)
+        inside = np.sort(scores)[::-1][sum(below) : sum(above)]
+        assert at_or_above(inside[-1]) == above
+        assert abs(said - inside.mean(dtype=float)) < 1e-9
+    for cut in cuts[1:]:
+        assert not any(small(abs(here - there)) for here, there in zip(cut, at_or_above(tau), strict=True))
+    assert not cuts or cuts[0] == (truth.sum(), (1 - truth).sum())
 
 
 def test_scores_beyond_0_to_1_are_no_probabilities_but_codes_never_predicted_may_be_among_them() -> None:

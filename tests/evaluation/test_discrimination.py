@@ -12,6 +12,7 @@ from chartcode.evaluation.discrimination import (
     at_positives,
     auroc,
     average_precision,
+    behind,
     mean_over_labels,
     over_all,
     per_label,
@@ -31,6 +32,7 @@ def test_areas_equal_scikit_learn(ward: Cohort) -> None:
             continue
         assert abs(auroc(fast) - roc_auc_score(true, scores)) < 1e-12
         assert abs(average_precision(fast) - average_precision_score(true, scores)) < 1e-12
+        assert behind(fast) == (scores[true == 1] <= scores[true == 0].max()).sum()
 
 
 def test_areas_equal_scikit_learn_on_many_notes() -> None:
@@ -54,20 +56,24 @@ def test_codes_never_predicted_add_nothing_to_average_precision_and_tie_in_auroc
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.integers(0, 10**6), st.integers(30, 400), st.sampled_from([None, 3, 20]))
-def test_curve_is_the_best_precision_at_that_recall_or_more(seed: int, notes: int, levels: int | None) -> None:
+@given(st.integers(0, 10**6), st.integers(30, 400), st.sampled_from([None, 3, 20]), st.sampled_from([0.3, 0.6]))
+def test_curve_is_the_best_precision_at_that_recall_or_more(
+    seed: int, notes: int, levels: int | None, tau_known: float
+) -> None:
     ward = oracles.ward(seed, notes, 2, levels=levels)
     fast = over_all(ward)
     truth, scores = oracles.dense(ward).ravel(), ward.scores.ravel()
+    known = int(truth[scores >= tau_known].sum()), int((1 - truth)[scores >= tau_known].sum())
     points, last = [], (0, 0)
     for tau in np.unique(scores[truth == 1])[::-1]:
         hits, false = int(truth[scores >= tau].sum()), int((1 - truth[scores >= tau]).sum())
-        steps = (hits - last[0], false - last[1], int(truth.sum()) - hits)
-        if steps[0] and not any(0 < step < 11 for step in steps):
+        steps = (hits - last[0], false - last[1], int(truth.sum()) - hits, int((1 - truth).sum()) - false)
+        beside = abs(hits - known[0]), abs(false - known[1])
+        if steps[0] and not any(0 < step < 11 for step in (*steps, *beside)):
             points.append((hits, hits / (hits + false)))
             last = (hits, false)
     expected = [max((p for hits, p in points if hits + 1e-9 >= r * truth.sum()), default=0.0) for r in GRID]
-    np.testing.assert_allclose(precision_at_recall(fast), expected, atol=1e-12)
+    np.testing.assert_allclose(precision_at_recall(fast, [known]), expected, atol=1e-12)
 
 
 def test_thresholds_count_what_would_be_called() -> None:

@@ -4,7 +4,9 @@ import itertools
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from chartcode.evaluation import errors
 from chartcode.evaluation.cohort import Cohort, make
@@ -103,10 +105,15 @@ def test_planted_label_noise_is_found() -> None:
     assert np.mean(hit) > 0.95
 
 
-@given(oracles.wards())
-def test_the_summary_counts_notes_and_categories_and_hides_few(ward: Cohort) -> None:
-    ward, calls, truth, called = parts(ward)
+@given(st.integers(0, 10**6), st.integers(1, 200), st.integers(1, 9), st.integers(1, 60), st.sampled_from([0.1, 0.4]))
+def test_the_summary_counts_notes_and_categories_and_hides_few(
+    seed: int, notes: int, labels: int, patients: int, prevalence: float
+) -> None:
+    ward, calls, truth, called = parts(oracles.ward(seed, notes, labels, patients=patients, prevalence=prevalence))
     told = errors.summary(ward, calls)
+    if ward.size < 11:
+        assert told == {}
+        return
     difference = called.sum(1) - truth.sum(1)
     names = [name for _, name in errors.BALANCE]
     group = Counter(names[int(np.digitize(d, [-5, -1, 2, 6]))] for d in difference)
@@ -125,6 +132,17 @@ def test_the_summary_counts_notes_and_categories_and_hides_few(ward: Cohort) -> 
         beside += any((truth & ~called)[n, i] for i in range(ward.labels) if ward.codes[i][:3] == ward.codes[j][:3])
     shown = told["siblings"]["all"]["false_beside_missed_sibling"]
     assert shown is None or abs(shown - beside / max(1, false)) < 1e-4
+
+
+@pytest.mark.parametrize("wrong", [0, 4, 40])
+def test_notes_within_one_less_exact_matches_are_not_few(wrong: int) -> None:
+    """100 notes with one code: `wrong` of them are called another one, the rest are exact matches."""
+    truth = np.eye(2, dtype=np.int8)[np.zeros(100, int)]
+    scores = truth.astype(float)
+    scores[:wrong] = 1 - scores[:wrong]
+    ward = make("test", ["I10", "J45"], truth, scores, patients=np.arange(100))
+    told = errors.summary(ward, Calls.of(ward, np.full(2, 0.5, np.float32)))["balance"]
+    assert told["within one"]["n"] == (None if wrong == 4 else 100)
 
 
 def test_where_every_category_has_one_code_nothing_changes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ from chartcode.coders.base import gold_of, labelled_notes
 from chartcode.coders.known import coder_named
 from chartcode.coders.tfidf import TfidfCoder
 from chartcode.errors import DataError
-from chartcode.evaluation.evidence import WORD
+from chartcode.evaluation import evidence, plausibility
+from chartcode.evaluation import explain as explain_module
+from chartcode.evaluation.evidence import WORD, Looked, Pair
 from chartcode.evaluation.explain import Explained, explain, save
 from chartcode.params import EvaluateParams, ExplainParams
+from chartcode.privacy import publish, small
 from chartcode.tables.cleaning import clean_batch
 from chartcode.tables.schemas import EVIDENCE_SCHEMA
 from tests.coders.test_tfidf import CODES, PARAMS, notes
@@ -167,7 +171,64 @@ def test_a_sample_is_part_of_the_whole_and_too_few_patients_publish_nothing(hosp
     assert all(value is None for numbers in some.numbers.values() for value in numbers.values())
 
 
+def test_no_few_notes_are_left_out_of_a_sample(hospital: Path) -> None:
+    silver, test = Artifact(hospital / "data/silver"), np.flatnonzero(SPLIT == "test")
+    for most, left in ((len(test) - 11, 11), (len(test) - 10, 0), (None, 0)):
+        assert evidence._sampled(silver, test, ["note_id"], most).num_rows == len(test) - left
+
+
+@pytest.mark.parametrize(("short", "told"), [(0, True), (4, False), (11, True)])
+def test_a_mean_over_pairs_does_not_count_the_few_that_fall_short(short: int, told: bool) -> None:
+    """Of 100 pairs some are half covered: 200 (1 - mean) counts them."""
+    mean = explain_module._mean([0.5] * short + [1.0] * (100 - short))
+    assert (publish({"cover": mean}, 100)["cover"] is not None) == told
+
+
 @pytest.mark.parametrize("arguments", [(), ("laat",), ("tfidf", "tfidf"), ("../gold",)])
 def test_a_wrong_name_is_one_line(arguments: tuple[str, ...]) -> None:
     with pytest.raises(DataError, match=r"explain: name one coder \(tfidf\)"):
         coder_named(["stages/explain.py", *arguments], "explain")
+
+
+def test_500_random_tables_of_evidence_give_no_small_count_away() -> None:
+    """The reader is given more than is published: every count behind a number that is told."""
+    said: Counter[str] = Counter()
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        rows, patients = int(rng.integers(1, 60)), rng.integers(0, int(rng.integers(1, 60)), 60)
+        rate = rng.choice([0.02, 0.3, 0.98])
+        pairs = []
+        for row in np.repeat(np.arange(rows), rng.integers(0, 3, rows)):
+            gold = rng.random(12) < 0.3
+            gold[0] = True
+            shares = np.where(rng.random(12) < rate, gold, ~gold) * rng.random(12)
+            shares /= shares.sum() or 1
+            marks = None if rng.random() < 0.1 else gold
+            pairs.append(Pair(int(row), "I10", 0.9, True, True, [], shares, marks))
+        _, owners = np.unique(patients[:rows], return_inverse=True)
+        notes_of = pa.record_batch([pa.array(range(rows))], names=["note_id"])
+        looked = Looked("test", notes_of, [], owners, pairs, len(pairs) + int(rng.integers(0, 15)))
+        shown = explain_module._plausible(looked, 0.1, EVALUATE)
+        marked = [pair for pair in pairs if pair.gold is not None]
+        found = [plausibility.agreement(pair.shares, pair.gold, 0.1) for pair in marked]
+        told = {key for key, value in shown.items() if value is not None}
+        said.update(told)
+        with_any = len({pair.row for pair in marked})
+        behind = {"evidence_notes": [with_any, rows - with_any]}
+        behind["evidence_pairs"] = [len(marked), looked.positives - len(marked)]
+        for measure in ("iou", "span_recall", "cover", "empty"):
+            values = [float(getattr(each, measure)) for each in found]
+            name = {"cover": "evidence_span_cover"}.get(measure, f"evidence_{measure}")
+            behind[name] = [sum(v > 0 for v in values), sum(v < 1 for v in values)]
+        hits, called, true = np.sum([each.words for each in found], axis=0) if found else (0, 0, 0)
+        for name in ("precision", "recall", "f1", "f1_lo", "f1_hi", "auprc"):
+            behind[f"evidence_{name}"] = [hits, called - hits, true - hits]
+        hits, called, true = np.sum([each.runs for each in found], axis=0) if found else (0, 0, 0)
+        behind["evidence_iou_f1"] = [hits, called - hits, true - hits]
+        assert told <= {*behind, "evidence_f1_all_words"}
+        for name in told & behind.keys():
+            assert not any(small(count) for count in behind[name]), (seed, name)
+        assert not told or len({owners[pair.row] for pair in marked}) >= 11
+    assert min(said[key] for key in ("evidence_notes", "evidence_f1", "evidence_span_recall", "evidence_iou")) > 20, (
+        said
+    )

@@ -70,6 +70,18 @@ def test_a_val_patient_does_not_move_its_own_calibration(hospital: Path) -> None
     assert not np.array_equal(before.judged["val"].scores[2:], after.judged["val"].scores[2:])
 
 
+def test_one_test_score_beyond_0_to_1_moves_no_calibration(hospital: Path) -> None:
+    before = fitted(hospital, calibrate="platt")
+    _, scores = truth_and_scores()
+    scores[np.flatnonzero(SPLIT == "test")[0], 0] = 1.5
+    write_scores(hospital, scores)
+    after = fitted(hospital, calibrate="platt")
+    assert before.calibrator is not None and after.calibrator is not None
+    for name, array in before.calibrator.arrays().items():
+        assert np.array_equal(array, after.calibrator.arrays()[name])
+    assert np.array_equal(after.judged["test"].scores[1:], before.judged["test"].scores[1:])
+
+
 def test_scores_beyond_0_to_1_are_calibrated_as_they_are(hospital: Path) -> None:
     _, scores = truth_and_scores()
     write_scores(hospital, (10 * scores - 5).astype(np.float32))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chartcode.evaluation.cohort import Cohort
+from chartcode.evaluation.cohort import Cohort, make
 from chartcode.evaluation.decisions import Calls
 from chartcode.evaluation.ranking import rank_notes
 from chartcode.evaluation.slices import REST, Slices, era, note_groups, race_group, slices, together
@@ -83,6 +83,18 @@ def test_groups_are_put_together_until_none_is_small(notes: list[tuple[str, int]
             assert (groups[merged == name] == name).all()
     for name in set(groups):
         assert len(set(merged[groups == name])) == 1
+
+
+@pytest.mark.parametrize("both", [0, 4, 30])
+def test_patients_of_two_groups_do_not_follow_from_the_sum_of_the_groups(both: int) -> None:
+    """100 patients of two notes each; `both` of them are of one race in the first note and of another in the second."""
+    ward = make("test", ["A"], np.ones((200, 1)), np.ones((200, 1)), patients=np.arange(200) // 2)
+    races = np.repeat(["WHITE", "ASIAN"], 100)
+    races[1 : 2 * both : 2] = "ASIAN"
+    facts = facts_of(ward, 1).set_column(3, "race", pa.array(races))
+    shown = published(ward, np.full(1, 0.5, np.float32), facts, np.array([700]))["race"]
+    told = {name: numbers["patients"] for name, numbers in shown.items()}
+    assert told == ({"asian": None, "white": None} if both == 4 else {"asian": 50 + both, "white": 50})
 
 
 def counts_told(ward: Cohort, rows: np.ndarray, columns: np.ndarray, tau: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from chartcode.coders.tfidf import TfidfCoder
 from chartcode.errors import DataError
 from chartcode.evaluation import explain, record
 from chartcode.params import EvaluateParams, ExplainParams
+from chartcode.report.document import to_html
 from chartcode.report.examples import examples
 from chartcode.report.write import Run, save
 from chartcode.tables.schemas import EVIDENCE_SCHEMA
@@ -23,7 +24,10 @@ from tests.hospital import Hospital
 from tests.tables import made
 
 EVALUATE = EvaluateParams(threshold="global", calibrate="none", cross_fit=False, top_k=[5], bootstrap_rounds=20, seed=1)
-SECTIONS = ("Results", "Curves", "Groups of codes and notes", "Evidence", "Data card", "Model card", "Provenance")
+SECTIONS = (
+    "Results", "Curves", "Groups of codes and notes", "Codes", "Mistakes", "Evidence", "Data card", "Model card",
+    "Provenance",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,7 @@ def texts(run: Run, folder: Path) -> list[str]:
 def test_every_section_stands_in_both_forms_and_bytes_repeat(run: Run, tmp_path: Path) -> None:
     page, markdown = texts(run, tmp_path)
     for section in SECTIONS:
-        assert f">{section}</h2>" in page
+        assert f">{section}</a></h2>" in page
         assert f"\n## {section}\n" in markdown
     manifest = (tmp_path / "tfidf/manifest.json").read_bytes()
     texts(run, tmp_path)
@@ -91,11 +95,12 @@ def test_numbers_are_those_of_the_metrics(run: Run, tmp_path: Path) -> None:
 
 def test_slices_are_shown_where_they_are(run: Run, tmp_path: Path) -> None:
     target = run.metrics / "slices.json"
+    before = target.read_text()
     groups = {"F": {"n": 40, "micro_f1": 0.5, "micro_f1_lo": 0.4, "micro_f1_hi": 0.6}, "<b>": {"n": None}}
     target.write_text(json.dumps({"tfidf": {"test": {"sex": groups}}}))
     page, _ = texts(run, tmp_path)
-    target.unlink()
-    assert "0.500 [0.400, 0.600]" in page and "<b>" not in page and "&lt;b&gt;" in page
+    target.write_text(before)
+    assert "0.500 [0.400,\u00a00.600]" in page and "<b>" not in page and "&lt;b&gt;" in page
 
 
 def test_missing_metrics_and_mixed_sources_are_one_line(run: Run, tmp_path: Path) -> None:
@@ -111,7 +116,7 @@ def test_missing_metrics_and_mixed_sources_are_one_line(run: Run, tmp_path: Path
         save(mixed, made.GOLD, "code", tmp_path)
 
 
-NOTE = "Seen for\n chest pain.  Known <HTN> & gout,\n no fever. " + "Well. " * 80
+NOTE = "Seen for\n chest pain.  Known <HTN> & gout, <script>alert(1)</script>\n no fever. " + "Well. " * 80
 
 
 def open_artifacts(folder: Path, source: str) -> tuple[Artifact, Artifact]:
@@ -132,13 +137,19 @@ def open_artifacts(folder: Path, source: str) -> tuple[Artifact, Artifact]:
 
 
 def test_an_example_is_the_notes_own_words_with_what_was_said_and_marked(tmp_path: Path) -> None:
-    (shown,) = examples(*open_artifacts(tmp_path, "synthetic"))
-    assert shown.title == "I10, called at score 0.70"
+    (shown,) = examples(*open_artifacts(tmp_path, "synthetic"), {"I10": "Essential hypertension"})
+    assert shown.title == "I10 Essential hypertension, called at score 0.70"
     text = "".join(piece for piece, _, _ in shown.pieces[1:-1])
     assert " ".join(NOTE.split()).startswith(" ".join(text.split()))
     assert [piece for piece in shown.pieces if piece[1] or piece[2]] == [("HTN", 1.0, True)]
 
 
+def test_a_script_in_a_note_is_read_and_never_run(tmp_path: Path) -> None:
+    page = to_html("t", "s", examples(*open_artifacts(tmp_path, "synthetic"), {"I10": "<script>alert(2)</script>"}))
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "&lt;script&gt;alert(2)" in page
+
+
 def test_examples_of_restricted_notes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="notes of mimic-iv are shown in no report"):
-        examples(*open_artifacts(tmp_path, "mimic-iv"))
+        examples(*open_artifacts(tmp_path, "mimic-iv"), {})

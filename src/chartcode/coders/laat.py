@@ -48,7 +48,11 @@ class LaatParams(TrainingParams):
 
 
 class LaatNetwork(Network):
-    """Word vectors, two LSTMs that meet, label attention."""
+    """Word vectors, two LSTMs that meet, label attention.
+
+    A word's state is what was read before it, what was read after it, and its own vector: the words that matter are
+    found long before the LSTMs have learned what surrounds them.
+    """
 
     def __init__(self, words: int, labels: int, params: LaatParams) -> None:
         super().__init__()
@@ -56,7 +60,7 @@ class LaatNetwork(Network):
         self.dropout = nn.Dropout(params.dropout)
         self.forwards = nn.LSTM(params.embedding, params.hidden // 2, batch_first=True)
         self.backwards = nn.LSTM(params.embedding, params.hidden // 2, batch_first=True)
-        self.head = make_head("label_attention", params.hidden, labels, params.projection, 0)
+        self.head = make_head("label_attention", params.hidden + params.embedding, labels, params.projection, 0)
 
     def embed(self, ids: Tensor) -> Tensor:
         """Word vectors (B, T, E)."""
@@ -75,8 +79,8 @@ class LaatNetwork(Network):
         turned = torch.where(place < length, length - 1 - place, place)[..., None]  # (B, T, 1)
         ahead, _ = self.forwards(embedded)
         behind, _ = self.backwards(embedded.gather(1, turned.expand_as(embedded)))
-        states: Tensor = self.dropout(torch.cat([ahead, behind.gather(1, turned.expand_as(behind))], -1))
-        return states
+        context = self.dropout(torch.cat([ahead, behind.gather(1, turned.expand_as(behind))], -1))
+        return torch.cat([context, embedded], -1)
 
 
 class LaatCoder(NeuralCoder[LaatParams]):

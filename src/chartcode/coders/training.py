@@ -2,8 +2,9 @@
 
 An update learns from `batch_size` notes; they are computed in pieces of `batch_tokens` tokens whose gradients are
 added. Under `accelerate launch` the pieces are dealt to the processes and gradients added over all, so one process and
-several take the same steps. Randomness has no state: order comes from (seed, epoch), dropout from (seed, update,
-piece). A killed run therefore goes on from its checkpoint as if nothing had been, on a CPU to the last bit.
+several take the same steps (an update of fewer pieces than processes is cut smaller: then dropout drops others).
+Randomness has no state: order comes from (seed, epoch), dropout from (seed, update, piece). A killed run therefore goes
+on from its checkpoint as if nothing had been, on a CPU to the last bit.
 The weights of the best epoch on val are kept; val never enters a gradient.
 Legend: N notes, B notes of a piece, T tokens, L labels.
 """

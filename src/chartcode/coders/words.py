@@ -29,13 +29,36 @@ UNKNOWN = 0
 WINDOW = 5  # words on either side that count as close
 SMOOTHED = 0.75  # power of the counts of contexts
 _WORD = re.compile(r"[^\W\d_][^\W_]*|[.;:]")
+MARK, DIGIT, LETTER = 1, 2, 3
+_KIND = np.zeros(128, np.uint8)  # of an ASCII character
+for _number in range(128):
+    _character = chr(_number)
+    _KIND[_number] = LETTER if _character.isalpha() else DIGIT if _character.isdigit() else MARK * (_character in ".;:")
 
 
 def words_of(text: str) -> tuple[list[str], Array]:
     """The words of a clean text, and their places int32 (T, 2) in it, code points, end exclusive."""
+    if text.isascii():
+        places = _places(np.frombuffer(text.encode(), np.uint8))
+        lower = text.lower()
+        return [lower[start:end] for start, end in places.tolist()], places
     found = list(_WORD.finditer(text))
     places = np.array([match.span() for match in found], np.int32).reshape(-1, 2)
     return [_plain(match.group()) for match in found], places
+
+
+def _places(letters: Array) -> Array:
+    """What `_WORD` finds in ASCII text (T, 2), several times as fast."""
+    kind = _KIND[letters]
+    inside, letter = kind >= DIGIT, kind == LETTER
+    seen = np.cumsum(letter)
+    in_run = seen - np.maximum.accumulate(np.where(inside, 0, seen))  # letters since the last blank or mark
+    after = np.append(inside[1:], False)
+    mark = np.flatnonzero(kind == MARK)
+    starts = np.append(np.flatnonzero(letter & (in_run == 1)), mark)
+    ends = np.append(np.flatnonzero(inside & ~after & (in_run > 0)), mark) + 1
+    order = np.argsort(starts, kind="stable")
+    return np.stack([starts[order], ends[order]], 1).astype(np.int32)
 
 
 def _plain(word: str) -> str:

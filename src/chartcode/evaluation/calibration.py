@@ -6,13 +6,14 @@ parted: a cut inside a tie group moves to its start, so the result does not depe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chartcode.evaluation.discrimination import Sorted
-from chartcode.privacy import merge_small
+from chartcode.privacy import Cut, apart, merge_small
 
 BINS = 15
 
@@ -53,8 +54,22 @@ def brier(scores: Sorted) -> float:
     return float((squares - 2 * true + len(positives)) / max(1, len(values)))
 
 
-def reliability(scores: Sorted, bins: int = BINS) -> NDArray[np.float64]:
-    """Mean score and share true of each bin (B, 2), bins merged until none shows a small cell."""
-    found = equal_mass(scores, bins)
+def reliability(scores: Sorted, known: Sequence[Cut] = ()) -> tuple[NDArray[np.float64], list[Cut]]:
+    """Mean score and share true of each bin (B, 2), and where bins begin.
+
+    Bins are merged until none shows a small cell, by itself or beside the thresholds already `known`.
+    """
+    found = equal_mass(scores)
     cells = merge_small(list(zip(found.size.tolist(), found.positives.tolist(), found.total.tolist(), strict=True)))
-    return np.asarray([(total / size, true / size) for size, true, total in cells]).reshape(-1, 2)
+    above = len(scores.positives), len(scores.values) - len(scores.positives)
+    merged: list[tuple[int, int, float]] = []
+    cuts: list[Cut] = []
+    for size, true, total in cells:
+        if not merged or all(apart(above, cut) for cut in known):
+            merged.append((size, true, total))
+            cuts.append(above)
+        else:
+            last = merged.pop()
+            merged.append((last[0] + size, last[1] + true, last[2] + total))
+        above = above[0] - true, above[1] - (size - true)
+    return np.asarray([(total / size, true / size) for size, true, total in merged]).reshape(-1, 2), cuts

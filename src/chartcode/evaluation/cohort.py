@@ -165,6 +165,8 @@ def read_cohort(gold: Gold, scores: Artifact, split: str) -> Cohort:
 def _dense(arrays: dict[str, NDArray[Any]], notes: int, codes: int, place: str) -> NDArray[np.float32]:
     """Scores (notes, codes) float32; cells that a CSR leaves out are -inf."""
     if "scores" in arrays:
+        if arrays["scores"].dtype.itemsize < np.dtype(np.float32).itemsize:
+            raise DataError(f"{place}: scores: half precision makes ties; store float32, run the coder's stage again")
         dense = np.asarray(arrays["scores"], dtype=np.float32)
         if dense.shape != (notes, codes):
             raise DataError(f"{place}: scores: shape is not (hadm_ids, codes); run the coder's stage again")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from chartcode.evaluation.cohort import Cohort, blocks
+from chartcode.privacy import SMALLEST
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,22 @@ def macro_f1(decisions: Decisions) -> float:
     """Mean F1 over labels with at least one true note; NaN without such a label."""
     values = f1(decisions.label_hits, decisions.label_called, decisions.label_true)
     return float(values[decisions.label_true > 0].mean()) if decisions.true else float("nan")
+
+
+def counted_by_mean(by_label: NDArray[Any], notes: int) -> tuple[int, int]:
+    """Hits and errors of labels, from their right, called and true notes (3, L), as far as the mean F1 counts them: 11
+    or more where it leaves room for 11.
+
+    A label's hits are at most notes x F1. Its errors are (1 - F1) x (called + true), and called + true is at most
+    2 x notes, and 2 x true / F1; no F1 is below 1 - gap.
+    """
+    hits, called, true = by_label
+    values = f1(hits, called, true)
+    gap = float(len(values) - values.sum())
+    errors = 2 * gap * (min(notes, int(true.sum()) / (1 - gap)) if gap < 1 else notes)
+    wrong = int((called + true - 2 * hits).sum())
+    few_hits, few_errors = notes * values.sum() < SMALLEST, errors < SMALLEST
+    return max(int(hits.sum()), 0 if few_hits else SMALLEST), max(wrong, 0 if few_errors else SMALLEST)
 
 
 def macro_f1_harmonic(decisions: Decisions) -> float:

@@ -11,7 +11,7 @@ ties with the other -inf cells.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chartcode.evaluation.cohort import NEVER, Cohort, blocks
-from chartcode.privacy import SMALLEST, small
+from chartcode.privacy import SMALLEST, Cut, apart
 
 GRID = np.linspace(0, 1, 101)  # recall points of the curve; fixed, so no point belongs to a note
 
@@ -75,6 +75,14 @@ def auroc(scores: Sorted) -> float:
     return (int(wins.sum()) + int(wins_or_ties.sum())) / (2 * len(positives) * false)
 
 
+def behind(scores: Sorted) -> int:
+    """True pairs that a false one stands before or beside."""
+    values, positives = scores.values, scores.positives
+    reached = len(values) - np.searchsorted(values, positives, "left")
+    true = len(positives) - np.searchsorted(positives, positives, "left")
+    return int(np.count_nonzero(reached > true))
+
+
 def at_positives(scores: Sorted) -> Thresholds:
     """The thresholds at which recall changes; between two of them only false calls are added."""
     tau, here = np.unique(scores.positives, return_counts=True)
@@ -93,39 +101,41 @@ def average_precision(scores: Sorted) -> float:
     return float((at.here * at.hits / at.called).sum() / len(scores.positives))
 
 
-def precision_at_recall(scores: Sorted, grid: NDArray[np.float64] = GRID) -> NDArray[np.float64]:
-    """Best precision of any threshold with at least that recall, for each point of the grid; 0 where none reaches it.
+def precision_at_recall(scores: Sorted, known: Sequence[Cut] = ()) -> NDArray[np.float64]:
+    """Best precision of any threshold with at least that recall, for each point of GRID; 0 where none reaches it.
 
-    This curve is published, so thresholds that would show a small cell are left out (`_apart`).
+    This curve is published, so thresholds that would show a small cell are left out (`_apart`), beside those already
+    `known` too.
     """
-    best: NDArray[np.float64] = np.zeros(len(grid))
+    best: NDArray[np.float64] = np.zeros(len(GRID))
     if not len(scores.positives):
         return best
     at = at_positives(scores)
-    kept = _apart(at.hits, at.called - at.hits, len(scores.positives))
+    ends = len(scores.positives), len(scores.values) - len(scores.positives)
+    kept = _apart(at.hits, at.called - at.hits, [ends, *known])
     hits, called = at.hits[kept], at.called[kept]
     if not len(hits):
         return best
     # tau ascends, so recall falls along the arrays: a running maximum is the best precision at that recall or more.
     best_so_far = np.maximum.accumulate(hits / called)[::-1]
-    needed = np.ceil(np.round(grid * len(scores.positives), 9))
+    needed = np.ceil(np.round(GRID * len(scores.positives), 9))
     first = np.searchsorted(hits[::-1], needed, "left")
     reached = first < len(hits)
     best[reached] = best_so_far[first[reached]]
     return best
 
 
-def _apart(hits: NDArray[np.int64], false: NDArray[np.int64], true: int) -> list[int]:
-    """Thresholds, ascending, between which no small cell lies: from the highest down, each adds 11 hits or more, and no
-    false call or 11 or more, and leaves no true pair or 11 or more."""
+def _apart(hits: NDArray[np.int64], false: NDArray[np.int64], known: Sequence[Cut]) -> list[int]:
+    """Thresholds, ascending, between which no small cell lies, nor between them and those known: from the highest down,
+    each adds 11 hits or more, and no false call or 11 or more."""
     kept: list[int] = []
-    last_hits = last_false = 0
-    pairs = list(zip(hits.tolist(), false.tolist(), strict=True))
-    for place in range(len(pairs) - 1, -1, -1):
-        h, f = pairs[place]
-        if h - last_hits >= SMALLEST and not small(f - last_false) and not small(true - h):
+    last = 0, 0
+    cuts: list[Cut] = list(zip(hits.tolist(), false.tolist(), strict=True))
+    for place in range(len(cuts) - 1, -1, -1):
+        here = cuts[place]
+        if here[0] - last[0] >= SMALLEST and apart(here, last) and all(apart(here, cut) for cut in known):
             kept.append(place)
-            last_hits, last_false = h, f
+            last = here
     return kept[::-1]
 
 

@@ -23,7 +23,7 @@ from scipy.sparse import csr_array
 
 from chartcode.evaluation.cohort import NEVER, Cohort, blocks
 from chartcode.evaluation.decisions import Calls, f1, ratio
-from chartcode.privacy import Guarded, publish, publish_parts
+from chartcode.privacy import SMALLEST, Guarded, publish, publish_parts
 
 FEWEST_NOTES = 5  # below that a lift is noise
 MOST_ROWS = 1000  # of confusions and of suspects
@@ -106,13 +106,20 @@ def suspects(cohort: Cohort, calls: Calls, hadm_ids: NDArray[np.int64]) -> pa.Ta
 
 def summary(cohort: Cohort, calls: Calls) -> Summary:
     """What may be published, as two more dimensions of the slices: balance (notes by called less true codes), and
-    siblings (micro-F1 when the category is enough; the share of false calls with a missed sibling in the same note)."""
-    _, called, true = (cells.sum(axis=1) for cells in calls.all)
+    siblings (micro-F1 when the category is enough; the share of false calls with a missed sibling in the same note).
+    Nothing of fewer than 11 patients."""
+    if cohort.size < SMALLEST:
+        return {}
+    right, called, true = (cells.sum(axis=1) for cells in calls.all)
+    wrong = (right < called) | (right < true)  # the others are counted by exact_match
     groups = np.searchsorted([start for start, _ in BALANCE], called - true, "right") - 1
     names = [name for _, name in BALANCE]
     members = {name: np.flatnonzero(groups == place) for place, name in enumerate(names)}
     patients = {name: len(np.unique(cohort.patients[rows])) for name, rows in members.items()}
-    parts = {name: {"n": Guarded(len(rows), (len(rows), patients[name]))} for name, rows in members.items()}
+    parts = {
+        name: {"n": Guarded(len(rows), (len(rows), patients[name], int(np.count_nonzero(wrong[rows]))))}
+        for name, rows in members.items()
+    }
     balance = publish_parts(parts, {name: len(rows) for name, rows in members.items()})
     return {"balance": balance, "siblings": {"all": publish(_siblings(cohort, calls), cohort.size)}}
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from chartcode.artifacts import Artifact
 from chartcode.coders.base import Coder, Span
 from chartcode.evaluation.plausibility import Marks, Shares
+from chartcode.privacy import small
 from chartcode.tables.cleaning import to_source
 from chartcode.tables.labels import Gold
 
@@ -138,11 +139,14 @@ def look(
 
 
 def _sampled(silver: Artifact, rows: NDArray[np.int64], columns: Sequence[str], most: int | None) -> pa.RecordBatch:
-    """These notes of silver, at most `most`: the same ones on every machine, those with the smallest keyed hash."""
+    """These notes of silver, at most `most`: the same ones on every machine, those with the smallest keyed hash.
+
+    All of them where few would be left out: numbers of all less those of the sample would tell of these few.
+    """
     ids = silver.table("notes.parquet", ["note_id"])["note_id"].to_pylist()
     keyed = sorted(rows.tolist(), key=lambda row: sha256(f"explain:{ids[row]}".encode()).digest())
     chosen = np.zeros(len(ids), bool)
-    chosen[keyed[:most]] = True
+    chosen[keyed if most is None or small(len(keyed) - most) else keyed[:most]] = True
     kept, first = [], 0
     for batch in silver.batches("notes.parquet", [*dict.fromkeys([*columns, "hadm_id"])]):
         wanted = chosen[first : first + batch.num_rows]

@@ -26,7 +26,7 @@ from chartcode.coders.base import Coder, gold_of
 from chartcode.evaluation import faithfulness, intervals, plausibility
 from chartcode.evaluation.evidence import Looked, Pair, look
 from chartcode.params import EvaluateParams, ExplainParams
-from chartcode.privacy import Guarded, publish
+from chartcode.privacy import Guarded, ends, publish
 
 SPLITS = ("val", "test")  # the boundary between evidence and the rest comes from the first
 SPANS = pa.schema(
@@ -163,12 +163,10 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _mean(values: Sequence[float]) -> Guarded:
-    """A mean over pairs. Where each is 0 or 1 it gives a count away, which is then watched."""
+    """A mean over pairs."""
     if not values:
         return Guarded(float("nan"))
-    ones = sum(values)
-    counts = (ones, len(values) - ones) if set(values) <= {0.0, 1.0} else ()
-    return Guarded(ones / len(values), counts)
+    return Guarded(sum(values) / len(values), ends(np.asarray(values), len(values)))
 
 
 def _spans(looked: Looked) -> pa.Table:

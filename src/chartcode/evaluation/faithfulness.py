@@ -4,7 +4,8 @@ For a pair (one code of one note), score p, and its K strongest words, for each 
 area over the perturbation curve, AOPC; relative to p as Edin et al. 2024 have it):
 - comprehensiveness: mean over K of (p - p without those words) / p; large when the words mattered;
 - sufficiency: mean over K of max(0, p - p of those words alone) / p; small when they are enough;
-- random: comprehensiveness of K words drawn at random, the floor.
+- random: the same of K words drawn at random: what a coder gets that points anywhere. A coder whose score hardly falls
+  without any word has a low sufficiency for nothing, so the two must be read together.
 Where fewer than K words carry evidence, those that do are taken. Edin et al. remove up to 100 words in steps of 2 and
 put a mask token in their place; numbers with other K do not compare.
 A word is blanked, not cut out: every offset of the note stays, and a bag of words sees the same as after a cut.
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from chartcode.coders.base import Coder
 
 WORDS = (1, 2, 5, 10, 20, 50)  # strongest words taken away, or left
+CHANGES = 4  # ways in which a note is changed for each K
 TOGETHER = 4096  # changed notes scored at once; 40 MB of discharge summaries
 BLANK = ord(" ")
 Places = NDArray[np.int64]  # start and end of words (T, 2), code points of the clean text
@@ -70,39 +72,42 @@ def _inside(words: Places, length: int) -> NDArray[np.bool_]:
 
 
 def changed(question: Question, text: str, generator: np.random.Generator) -> Iterator[str]:
-    """For each K: the note without its strongest words, those words alone, the note without as many random words."""
+    """For each K: the note without its strongest words, those alone, and the same of as many random words."""
     shuffled = generator.permutation(len(question.words))
     for count in WORDS:
         best = question.strongest[:count]
         yield without(text, question.words[best])
         yield alone(text, question.words[best])
-        yield without(text, question.words[shuffled[: len(best)]])
+        drawn = question.words[shuffled[: len(best)]]
+        yield without(text, drawn)
+        yield alone(text, drawn)
 
 
 def curves(coder: Coder[Any], notes: pa.RecordBatch, questions: Sequence[Question], seed: int) -> NDArray[np.float32]:
-    """Scores (M, K, 3) of the changed notes: strongest words gone, strongest alone, random ones gone."""
+    """Scores (M, K, 4) of the changed notes: strongest words gone, strongest alone, random ones gone, and alone."""
     generator = np.random.default_rng(seed)
     place = notes.schema.get_field_index("text")
-    scores = np.empty((len(questions), len(WORDS), 3), np.float32)
-    step = max(1, TOGETHER // (3 * len(WORDS)))
+    scores = np.empty((len(questions), len(WORDS), CHANGES), np.float32)
+    step = max(1, TOGETHER // (CHANGES * len(WORDS)))
     for first in range(0, len(questions), step):
         some = questions[first : first + step]
         texts = [new for q in some for new in changed(q, notes.column("text")[q.row].as_py(), generator)]
-        rows = pa.array(np.repeat([q.row for q in some], 3 * len(WORDS)))
+        rows = pa.array(np.repeat([q.row for q in some], CHANGES * len(WORDS)))
         batch = notes.take(rows).set_column(place, "text", pa.array(texts, pa.string()))
         found = coder.scores([batch.select(list(coder.reads))]).reshape(len(some), -1, len(coder.codes))
         scores[first : first + step] = np.stack([f[:, q.column] for f, q in zip(found, some, strict=True)]).reshape(
-            len(some), len(WORDS), 3
+            len(some), len(WORDS), CHANGES
         )
     return scores
 
 
 def measures(before: Iterable[float], after: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-    """Comprehensiveness, sufficiency and the random floor of each pair (M,), from its score and `curves` (M, K, 3)."""
+    """Comprehensiveness, sufficiency and both of random words, a pair each (M,), from its score and `curves`."""
     p = np.asarray(list(before), np.float64)[:, None]
-    gone, kept, drawn = (after[:, :, kind].astype(np.float64) for kind in range(3))
+    gone, kept, random_gone, random_kept = (after[:, :, kind].astype(np.float64) for kind in range(CHANGES))
     return {
         "comprehensiveness": ((p - gone) / p).mean(axis=1),
         "sufficiency": (np.maximum(p - kept, 0) / p).mean(axis=1),
-        "comprehensiveness_random": ((p - drawn) / p).mean(axis=1),
+        "comprehensiveness_random": ((p - random_gone) / p).mean(axis=1),
+        "sufficiency_random": (np.maximum(p - random_kept, 0) / p).mean(axis=1),
     }

@@ -45,7 +45,7 @@ def fit(gold: Gold, scores: Artifact, params: EvaluateParams) -> Fitted:
     judged, calibrator = raw, None
     folds = patient_folds(raw["val"], params.seed)
     if params.calibrate != "none":
-        logits = all(cohort.probabilities for cohort in raw.values())
+        logits = raw["val"].probabilities
         learn: Learn = partial(recalibration.fit, kind=params.calibrate, logits=logits)
         calibrator = learn(raw["val"])
         judged = {

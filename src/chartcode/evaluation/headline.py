@@ -27,7 +27,7 @@ from chartcode.evaluation.areas import area_rounds, calibration_rounds
 from chartcode.evaluation.cohort import Cohort
 from chartcode.evaluation.ranking import NoteRanking
 from chartcode.params import EvaluateParams
-from chartcode.privacy import Guarded
+from chartcode.privacy import SMALLEST, Guarded, ends
 
 Numbers = dict[str, Guarded]
 MANY_LABELS = 1000
@@ -36,20 +36,25 @@ FEW_ROUNDS = 100
 
 @dataclass(frozen=True)
 class LabelScores:
-    """Per label (L,): AUROC, AUPRC (NaN for a constant label) and calibration error."""
+    """Per label (L,): AUROC, AUPRC (NaN for a constant label), calibration error, and true notes not ahead of all
+    others."""
 
     auroc: NDArray[np.float64]
     auprc: NDArray[np.float64]
     ece: NDArray[np.float64]
+    behind: NDArray[np.float64]
 
 
 def label_scores(cohort: Cohort) -> LabelScores:
-    """One sort per label gives all three."""
-    rows = [
-        (discrimination.auroc(s), discrimination.average_precision(s), calibration.calibration_error(s))
-        for s in discrimination.per_label(cohort)
-    ]
-    return LabelScores(*np.asarray(rows, dtype=np.float64).reshape(-1, 3).T)
+    """One sort per label gives all four."""
+    measures = (
+        discrimination.auroc,
+        discrimination.average_precision,
+        calibration.calibration_error,
+        discrimination.behind,
+    )
+    rows = [[measure(scores) for measure in measures] for scores in discrimination.per_label(cohort)]
+    return LabelScores(*np.asarray(rows, dtype=np.float64).reshape(-1, len(measures)).T)
 
 
 def headline(
@@ -65,11 +70,13 @@ def headline(
     ks = sorted(ranking.hits)
     numbers = _size(cohort, labels) | _ranking(cohort, ranking, ks) | _decisions(cohort, tau)
     whole, few = _whole(cohort), _few_labels(cohort)
+    # An area close to 1 counts the true pairs that are not ahead of all false ones.
+    micro, macro = (*whole, discrimination.behind(cells)), (*whole, *few, labels.behind.sum())
     numbers |= {
-        "auprc_macro": Guarded(discrimination.mean_over_labels(labels.auprc), whole + few),
-        "auprc_micro": Guarded(discrimination.average_precision(cells), whole),
-        "auroc_macro": Guarded(discrimination.mean_over_labels(labels.auroc), whole + few),
-        "auroc_micro": Guarded(discrimination.auroc(cells), whole),
+        "auprc_macro": Guarded(discrimination.mean_over_labels(labels.auprc), macro),
+        "auprc_micro": Guarded(discrimination.average_precision(cells), micro),
+        "auroc_macro": Guarded(discrimination.mean_over_labels(labels.auroc), macro),
+        "auroc_micro": Guarded(discrimination.auroc(cells), micro),
     }
     if cohort.probabilities:  # without them a calibration means nothing
         # A coder that scores every cell alike has the prevalence for a calibration error.
@@ -89,40 +96,39 @@ def headline(
 
 
 def _whole(cohort: Cohort) -> tuple[int, ...]:
-    """True pairs, false pairs, labelled notes: with few of them any number about them is about few patients."""
+    """True pairs, false pairs, labelled notes and their patients: with few of them any number about them is about few
+    patients."""
     positives = int(cohort.label_positives.sum())
-    return positives, cohort.n * cohort.labels - positives, int(np.count_nonzero(cohort.note_positives))
+    labelled = np.flatnonzero(cohort.note_positives)
+    patients = len(np.unique(cohort.patients[labelled]))
+    return positives, cohort.n * cohort.labels - positives, len(labelled), patients
 
 
 def _few_labels(cohort: Cohort) -> tuple[int, ...]:
-    """True and false notes of each label where only one or two have any: a mean over them and `positives` give both."""
+    """True and false notes of each label where few have any: a mean over them and `positives` leave few choices, of
+    which each may hold a small one (three labels of 5, 40 and 60 notes of 100: four choices, all do)."""
     support = cohort.label_positives[cohort.label_positives > 0].tolist()
-    return (*support, *(cohort.n - m for m in support)) if len(support) < 3 else ()
-
-
-def ends(values: NDArray[np.float64], notes: int) -> tuple[int, int]:
-    """Of `notes`, those above 0 and those below 1 (`values` (N,) in 0..1): a mean close to 0 or 1 counts them."""
-    return int(np.count_nonzero(values > 0)), notes - int(np.count_nonzero(values >= 1))
+    return (*support, *(cohort.n - m for m in support)) if len(support) < SMALLEST else ()
 
 
 def _size(cohort: Cohort, labels: LabelScores) -> Numbers:
-    positives, negatives, labelled = _whole(cohort)
+    positives, negatives, labelled, theirs = _whole(cohort)
     return {
         "labels": Guarded(cohort.labels),
         "labels_with_auc": Guarded(int(np.count_nonzero(~np.isnan(labels.auroc)))),
         "labels_with_positives": Guarded(int(np.count_nonzero(cohort.label_positives))),
         "n": Guarded.count(cohort.n),
         # Labels beyond the first of a note follow from positives.
-        "n_labelled": Guarded.count(labelled, cohort.n).plus(positives - labelled),
+        "n_labelled": Guarded.count(labelled, cohort.n).plus(positives - labelled, theirs),
         # As many notes beyond the first of a patient.
         "patients": Guarded.count(cohort.size, cohort.n),
-        "positives": Guarded(positives, (positives, negatives)),
+        "positives": Guarded(positives, (positives, negatives, theirs)),
     }
 
 
 def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
     n, labelled, whole = cohort.n, cohort.note_positives > 0, _whole(cohort)
-    positives, _, notes = whole
+    positives, _, notes, _ = whole
     one_each = positives == notes  # every labelled note has one label
     # map / map_labelled gives the number of labelled notes away, and so does every other such pair.
     both = (notes, n - notes, positives - notes)
@@ -133,7 +139,7 @@ def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
         # With one label a note, r_at_k is found / labelled: beside p_at_k it gives the labelled notes away.
         alone = both if one_each else ()
         numbers[f"p_at_{k}"] = Guarded(found / (k * n), counts)
-        numbers[f"p_at_{k}_labelled"] = Guarded(found / (k * max(1, notes)), counts + both)
+        numbers[f"p_at_{k}_labelled"] = Guarded(_mean(ranking.hits[k][labelled] / k), counts + both)
         numbers[f"r_at_{k}"] = Guarded(_mean(recall[labelled]), counts + alone + ends(recall, notes))
     # With one label a note R-precision is P@1 under another name, and would be compared with every other P@k; average
     # precision counts the notes whose first suggestion is right.
@@ -155,7 +161,7 @@ def _ranking(cohort: Cohort, ranking: NoteRanking, ks: list[int]) -> Numbers:
 def _list_counts(cohort: Cohort, ranking: NoteRanking, ks: list[int], k: int) -> tuple[int, ...]:
     """What P@k gives away: codes found, missed and wrongly suggested in the first k, and the same between every
     shorter list and this one (every, not the next shorter: that one may be withheld)."""
-    positives, _, notes = _whole(cohort)
+    positives, _, notes, _ = _whole(cohort)
     width = {place: min(place, cohort.labels) for place in ks}
     found = {place: int(ranking.hits[place].sum()) for place in ks}
     counts = [positives - found[k]]
@@ -167,14 +173,18 @@ def _list_counts(cohort: Cohort, ranking: NoteRanking, ks: list[int], k: int) ->
 def _decisions(cohort: Cohort, tau: Mapping[str, NDArray[np.float32]]) -> Numbers:
     numbers: Numbers = {}
     whole, few = _whole(cohort), _few_labels(cohort)
+    theirs = whole[-1]
     for kind, suffix in (("per_label", "_per_label"), ("none", "_at_half"), ("global", "")):
         made = decisions.decide(cohort, tau[kind])
         right, false, missed = made.errors
-        cells = (right, false, missed, cohort.n * cohort.labels - right - false - missed)
+        cells = (right, false, missed, cohort.n * cohort.labels - right - false - missed, theirs)
         numbers[f"micro_f1{suffix}"] = Guarded(decisions.micro_f1(made), cells)
         # The macro-F1 of a single label is that label's F1.
-        alone = cells if np.count_nonzero(made.label_true) < 2 else ()
-        numbers[f"macro_f1{suffix}"] = Guarded(decisions.macro_f1(made), alone)
+        present = made.label_true > 0
+        by_label = np.stack([made.label_hits, made.label_called, made.label_true])[:, present]
+        alone = cells if np.count_nonzero(present) < 2 else ()
+        counts = (*decisions.counted_by_mean(by_label, cohort.n), theirs, *alone)
+        numbers[f"macro_f1{suffix}"] = Guarded(decisions.macro_f1(made), counts)
     # The rest is at the global threshold, which came last.
     gold, exact = int(cohort.n_codes.sum()), decisions.exact_matches(made)
     floor = decisions.predict_all_f1(made.label_true, cohort.n)[made.label_true > 0]
@@ -184,13 +194,13 @@ def _decisions(cohort: Cohort, tau: Mapping[str, NDArray[np.float32]]) -> Number
     return numbers | {
         "exact_match": Guarded(exact / cohort.n, (exact, cohort.n - exact)),
         "example_f1": Guarded(decisions.example_f1(made), (some, cohort.n - exact)),
+        "macro_f1_harmonic": Guarded(decisions.macro_f1_harmonic(made), cells),
         # macro_f1 less its lift is the floor.
-        "macro_f1_harmonic": Guarded(decisions.macro_f1_harmonic(made), macro.counts),
         "macro_f1_lift": Guarded(macro.value - _mean(floor), (*macro.counts, *whole, *few)),
         "macro_f1_predict_all": Guarded(_mean(floor), whole + few),
         "micro_f1_all_codes": Guarded(decisions.micro_f1_all_codes(made, gold), (*cells, gold - made.true)),
         "micro_f1_lift": Guarded(micro.value - micro_floor, cells),
-        "micro_f1_predict_all": Guarded(micro_floor, whole[:2]),
+        "micro_f1_predict_all": Guarded(micro_floor, whole),
         "micro_precision": Guarded(float(decisions.ratio(made.hits, made.called)), cells),
         "micro_recall": Guarded(float(decisions.ratio(made.hits, made.true)), cells),
     }
@@ -207,7 +217,12 @@ def _rounds(
     drawn = intervals.weights(cohort.size, params.bootstrap_rounds, params.seed)
     values = {f"p_at_{k}": hits / k for k, hits in ranking.hits.items()}
     values |= {"map": ranking.average_precision, "r_precision": ranking.r_precision}
+    values["map_all_codes"] = ranking.average_precision_all_codes
     rounds = intervals.note_means(cohort, drawn, values)
+    calls = decisions.Calls.of(cohort, tau["global"])
+    parts = {name: cells.sum(axis=1) for name, cells in (("right", calls.right), ("called", calls.called))}
+    sums = intervals.note_sums(cohort, drawn, {**parts, "gold": cohort.n_codes.astype(np.float64)})
+    rounds["micro_f1_all_codes"] = decisions.f1(sums["right"], sums["called"], sums["gold"])
     for kind, suffix in (("global", ""), ("per_label", "_per_label")):
         micro, macro = intervals.f1_rounds(cohort, drawn, tau[kind])
         rounds |= {f"micro_f1{suffix}": micro, f"macro_f1{suffix}": macro}

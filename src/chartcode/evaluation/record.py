@@ -31,7 +31,7 @@ from chartcode.evaluation.ranking import rank_notes
 from chartcode.evaluation.recalibration import CALIBRATION, Calibrator
 from chartcode.evaluation.slices import Slices, read_facts, slices
 from chartcode.params import EvaluateParams
-from chartcode.privacy import DECIMALS, Guarded, publish
+from chartcode.privacy import DECIMALS, SMALLEST, Cut, Guarded, publish
 from chartcode.tables.labels import read_gold
 
 SPLITS = ("val", "test")  # thresholds come from the first
@@ -110,19 +110,16 @@ def _judge_split(fitted: Fitted, split: str, about: _About, train: NDArray[np.in
     cells, labels = discrimination.over_all(cohort), label_scores(cohort)
     ranking = rank_notes(cohort, sorted(set(params.top_k)))
     numbers = headline(cohort, tau, labels, cells, ranking, params)
-    recall = discrimination.GRID
-    curves = {"precision_recall": np.stack([recall, discrimination.precision_at_recall(cells)], axis=1)}
-    if cohort.probabilities:
-        curves["reliability"] = calibration.reliability(cells)
+    calls = decisions.Calls.of(cohort, tau["global"])
+    curves = _curves(cohort, cells, (int(calls.right.sum()), int(calls.false.sum())))
     before = fitted.raw[split]
     if fitted.calibrator is not None and before.probabilities:
         sorted_before, counts = discrimination.over_all(before), numbers["ece"].counts
-        curves["reliability_raw"] = calibration.reliability(sorted_before)
+        curves["reliability_raw"], _ = calibration.reliability(sorted_before)
         numbers |= {
             "brier_raw": Guarded(calibration.brier(sorted_before), counts),
             "ece_raw": Guarded(calibration.calibration_error(sorted_before), counts),
         }
-    calls = decisions.Calls.of(cohort, tau["global"])
     parts = slices(cohort, calls, about.facts, train, ranking.average_precision, params)
     tables = {
         "per_code": _per_code(cohort, fitted, labels, train),
@@ -132,6 +129,18 @@ def _judge_split(fitted: Fitted, split: str, about: _About, train: NDArray[np.in
         "reliability": _reliability(split, curves),
     }
     return _Split(publish(numbers, cohort.size), parts | errors.summary(cohort, calls), curves, tables)
+
+
+def _curves(cohort: Cohort, cells: discrimination.Sorted, called: Cut) -> dict[str, NDArray[np.float64]]:
+    """The published curves, none for fewer than 11 patients; precision and recall tell of the cells `called`."""
+    if cohort.size < SMALLEST:
+        return {}
+    curves, known = {}, [called]
+    if cohort.probabilities:
+        curves["reliability"], cuts = calibration.reliability(cells, known)
+        known += cuts
+    precision = discrimination.precision_at_recall(cells, known)
+    return curves | {"precision_recall": np.stack([discrimination.GRID, precision], axis=1)}
 
 
 def _reliability(split: str, curves: dict[str, NDArray[np.float64]]) -> pa.Table:

@@ -24,10 +24,9 @@ from chartcode.artifacts import Artifact
 from chartcode.errors import DataError
 from chartcode.evaluation import intervals
 from chartcode.evaluation.cohort import Cohort
-from chartcode.evaluation.decisions import Calls, f1
-from chartcode.evaluation.headline import ends
+from chartcode.evaluation.decisions import Calls, counted_by_mean, f1
 from chartcode.params import EvaluateParams
-from chartcode.privacy import SMALLEST, Guarded, publish_parts
+from chartcode.privacy import SMALLEST, Guarded, ends, publish_parts
 
 REST = "rest"
 UNKNOWN = "unknown"
@@ -140,10 +139,11 @@ def _of_notes(
     member = csr_array((groups[None] == np.array(names)[:, None]).astype(np.float64))  # (G, N)
     by_label = np.stack([(member @ cells).toarray() for cells in calls.all])  # (3, G, L)
     by_note = np.stack([cells.sum(axis=1) for cells in calls.all])  # (3, N)
+    by_patient = [len(np.unique(cohort.patients[groups == name])) for name in names]
+    several = sum(by_patient) - cohort.size  # patients in a second group: the sum of `patients` less the whole
     numbers, sizes = {}, {}
-    for g, name in enumerate(names):
+    for g, (name, patients) in enumerate(zip(names, by_patient, strict=True)):
         rows = np.flatnonzero(groups == name)
-        patients = len(np.unique(cohort.patients[rows]))
         right, called, true = by_note[:, rows].sum(axis=1).astype(int).tolist()
         cells = (right, called - right, true - right, len(rows) * cohort.labels - called - true + right)
         labelled = int(np.count_nonzero(by_note[2, rows]))
@@ -153,12 +153,12 @@ def _of_notes(
         sizes[name] = len(rows)
         numbers[name] = {
             "n": Guarded(len(rows), (len(rows), cohort.n - len(rows))),
-            "patients": Guarded(patients, (patients, len(rows) - patients)),
+            "patients": Guarded(patients, (patients, len(rows) - patients, several)),
             "positives": Guarded(true, pairs),
             "map": Guarded(
                 float(values.mean()), (*pairs, labelled, *ends(values, len(rows)), *ends(values, labelled), first)
             ),
-            **_f1(cells, by_label[:, g], _rounds(cohort, drawn, by_note * (groups == name)), patients),
+            **_f1(cells, by_label[:, g], _rounds(cohort, drawn, by_note * (groups == name)), len(rows), patients),
         }
     return publish_parts(numbers, sizes)
 
@@ -180,7 +180,7 @@ def _of_labels(
         numbers[name] = {
             "labels": Guarded(labels),
             "positives": Guarded(true, (true, cohort.n * labels - true, patients)),
-            **_f1(cells, by_label[:, own], _rounds(cohort, drawn, by_note), patients),
+            **_f1(cells, by_label[:, own], _rounds(cohort, drawn, by_note), cohort.n, patients),
         }
     return publish_parts(numbers, sizes)
 
@@ -195,17 +195,20 @@ def _rounds(cohort: Cohort, drawn: NDArray[np.float64], by_note: NDArray[np.floa
 
 
 def _f1(
-    cells: tuple[int, ...], by_label: NDArray[Any], rounds: NDArray[np.float64], patients: int
+    cells: tuple[int, ...], by_label: NDArray[Any], rounds: NDArray[np.float64], notes: int, patients: int
 ) -> dict[str, Guarded]:
     """Micro- and macro-F1 of a group, from its right, false, missed and rightly left cells and (3, labels) sums."""
     right, false, missed, _ = cells
     present = by_label[2] > 0
     micro = float(f1(right, right + false, right + missed)) if right + missed else float("nan")
     macro = float(f1(*by_label[:, present]).mean()) if present.any() else float("nan")
-    # The macro-F1 of a single label is that label's F1; a mean over several labels hides what it is made of.
+    # The macro-F1 of a single label is that label's F1.
     alone = cells if np.count_nonzero(present) < 2 else (SMALLEST,) * len(cells)
     counts = (*cells, patients)
-    numbers = {"micro_f1": Guarded(micro, counts), "macro_f1": Guarded(macro, (*alone, patients))}
+    numbers = {
+        "micro_f1": Guarded(micro, counts),
+        "macro_f1": Guarded(macro, (*counted_by_mean(by_label[:, present], notes), *alone, patients)),
+    }
     if not np.isnan(rounds).all():
         low, high = intervals.interval(rounds, micro)
         numbers |= {"micro_f1_lo": Guarded(low, counts), "micro_f1_hi": Guarded(high, counts)}

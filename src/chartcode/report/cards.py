@@ -11,6 +11,7 @@ from chartcode.report import svg
 from chartcode.report.cells import about, count, percent
 from chartcode.report.document import Block, Columns, Figure, Heading, Table, Text
 from chartcode.report.facts import TOGETHER, Facts
+from chartcode.report.rows import bars, heat
 
 SOURCES = {
     "synthetic": (
@@ -74,9 +75,12 @@ def data_card(
 def _waterfall(steps: Sequence[Mapping[str, Any]]) -> list[Block]:
     rows = folded(steps)
     removed = {gone: f"  (−{gone:,d})" for _, _, gone in rows if gone and not small(gone)}
-    drawn = [(name, float(left), f"{left:,d}{removed.get(gone, '')}") for name, left, gone in rows]
-    figure = svg.bars("From the source's notes to the cohort", drawn, grey=float(rows[0][1]))
-    return [Figure(figure, "Notes left after each rule; a rule that takes 1 to 10 notes is told with its neighbours.")]
+    took = [row for place, row in enumerate(rows) if row[2] or not place]
+    drawn = [(name, float(left), f"{left:,d}{removed.get(gone, '')}") for name, left, gone in took]
+    figure = bars("From the source's notes to the cohort", drawn, grey=float(rows[0][1]))
+    idle = "; ".join(name for place, (name, _, gone) in enumerate(rows) if place and not gone)
+    caption = "Notes left after each rule; a rule that takes 1 to 10 notes is told with its neighbours."
+    return [Figure(figure, caption + (f" Rules that took none: {idle}." if idle else ""))]
 
 
 def folded(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, int]]:
@@ -111,10 +115,10 @@ def exploration(found: Facts, titles: Mapping[str, str]) -> list[Block]:
         (f"{dotted(code)} {titles.get(code, '')[:60]}".strip(), float(notes), f"{notes:,d}")
         for code, notes in found.commonest
     ]
-    blocks.append(Figure(svg.bars("The commonest labels", commonest), "Notes of all splits."))
+    blocks.append(Figure(bars("The commonest labels", commonest), "Notes of all splits."))
     labels, cells = found.together
     if len(labels) > 1:
-        lifts = svg.heat("Which codes come together", [dotted(code) for code in labels], cells, WIDEST_LIFT)
+        lifts = heat("Which codes come together", [dotted(code) for code in labels], cells, WIDEST_LIFT)
         how = f"Lift of the {TOGETHER} commonest labels: how much oftener than by chance two stand in one note."
         blocks.append(Figure(lifts, f"{how} ·: 1 to 10 notes."))
     return blocks

@@ -13,7 +13,8 @@ def number(value: Any, digits: int = 3) -> str:
     """A score or a count."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return NOTHING
-    return f"{value:,d}" if isinstance(value, int) else f"{value:,.{digits}f}"
+    said = f"{value:,d}" if isinstance(value, int) else f"{value:,.{digits}f}"
+    return said.replace("-", "−")
 
 
 def with_interval(numbers: Mapping[str, Any], key: str) -> str:

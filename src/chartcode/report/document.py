@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 NOTHING = "–"
+WHOLE = ",\u00a0"  # an interval is not broken in two
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -34,12 +35,16 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text. The first column is on the left, the others on the right unless `left` names them."""
+    """Rows of text. The first column is on the left, the others on the right unless `left` names them.
+
+    `plots`, a small SVG a row, stand behind the last column of the page; Markdown leaves them out.
+    """
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
     left: Sequence[int] = (0,)
+    plots: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,8 @@ def to_html(title: str, subtitle: str, blocks: Sequence[Block]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f'<header><h1>{escape(title)}</h1><p class="subtitle">{inline(subtitle)}</p><nav>{links}</nav></header>\n'
+        f'<header><h1>{escape(title)}</h1><p class="subtitle">{inline(subtitle)}</p>'
+        f'<nav aria-label="Contents">{links}</nav></header>\n'
         f"<main>\n{body}\n</main>\n</body>\n</html>\n"
     )
 
@@ -116,7 +122,8 @@ def anchor(text: str) -> str:
 def _html(block: Block) -> str:
     match block:
         case Heading(text, level):
-            return f'<h{level} id="{anchor(text)}">{inline(text)}</h{level}>'
+            here = anchor(text)
+            return f'<h{level} id="{here}"><a href="#{here}">{inline(text)}</a></h{level}>'
         case Text(text, kind):
             return f'<p class="{escape(kind)}">{inline(text)}</p>' if kind else f"<p>{inline(text)}</p>"
         case Table():
@@ -132,17 +139,21 @@ def _html(block: Block) -> str:
 
 
 def _table_html(table: Table) -> str:
-    def row(cells: Sequence[str], tag: str) -> str:
+    def row(cells: Sequence[str], tag: str, plot: str | None = None) -> str:
         made = [
-            f"<{tag}>{inline(cell)}</{tag}>" if place in table.left else f'<{tag} class="number">{inline(cell)}</{tag}>'
+            f"<{tag}>{inline(cell)}</{tag}>"
+            if place in table.left
+            else f'<{tag} class="number">{inline(cell).replace(", ", WHOLE)}</{tag}>'
             for place, cell in enumerate(cells)
         ]
+        made += [] if plot is None else [f'<{tag} class="plot">{plot}</{tag}>']
         return f"<tr>{''.join(made)}</tr>"
 
+    plots: Sequence[str | None] = table.plots or [None] * len(table.rows)
     caption = f"<caption>{inline(table.caption)}</caption>" if table.caption else ""
-    rows = "\n".join(row(cells, "td") for cells in table.rows)
+    rows = "\n".join(row(cells, "td", plot) for cells, plot in zip(table.rows, plots, strict=True))
     return (
-        f'<div class="scroll"><table>{caption}<thead>{row(table.header, "th")}</thead>'
+        f'<div class="scroll"><table>{caption}<thead>{row(table.header, "th", "" if table.plots else None)}</thead>'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
 

@@ -7,7 +7,7 @@ An excerpt is a window around what was marked; blanks and line ends in it are dr
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -37,13 +37,13 @@ class Chosen(NamedTuple):
     marks: Sequence[Mark]
 
 
-def examples(explained: Artifact, bronze: Artifact) -> list[Excerpt]:
+def examples(explained: Artifact, bronze: Artifact, titles: Mapping[str, str]) -> list[Excerpt]:
     """Excerpts of notes of an open source. Raises DataError for any other source."""
     if explained.source not in OPEN or bronze.source not in OPEN:
         raise DataError(f"{explained.folder}: notes of {explained.source} are shown in no report")
     chosen = _choose(explained, bronze)
     texts = _texts(bronze, [each.note for each in chosen])
-    return [_excerpt(each, texts[each.note]) for each in chosen]
+    return [_excerpt(each, texts[each.note], titles.get(each.code, "")) for each in chosen]
 
 
 def _choose(explained: Artifact, bronze: Artifact) -> list[Chosen]:
@@ -82,7 +82,7 @@ def _texts(bronze: Artifact, notes: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _excerpt(chosen: Chosen, text: str) -> Excerpt:
+def _excerpt(chosen: Chosen, text: str, named: str) -> Excerpt:
     first, last = chosen.marks[0]
     start, end = max(0, first - WINDOW), min(len(text), last + WINDOW)
     start = text.rfind(" ", 0, start) + 1 if start else 0
@@ -99,7 +99,7 @@ def _excerpt(chosen: Chosen, text: str) -> Excerpt:
         for at in range(max(left, start), min(right, end)):
             marked[at - start] = True
     how = "called" if chosen.called else "missed"
-    title = f"{dotted(chosen.code)}, {how} at score {chosen.score:.2f}"
+    title = f"{dotted(chosen.code)} {named}".strip() + f", {how} at score {chosen.score:.2f}"
     return Excerpt(title, _pieces(text[start:end], depth, marked))
 
 

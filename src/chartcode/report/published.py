@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chartcode.sources.synthetic.rates import published_by_code
+
 
 @dataclass(frozen=True)
 class Published:
@@ -57,6 +59,11 @@ EVIDENCE = (
 )
 
 
+def linear_by_code(source: str, labels: int) -> dict[str, float]:
+    """F1 of a linear model for each of MIMIC-IV's 50 commonest codes, where this run's labels are such."""
+    return published_by_code() if source in ("synthetic", "mimic-iv") and labels <= len(published_by_code()) else {}
+
+
 def literature(source: str, labels: int) -> Literature:
     """The results of the task that is nearest to this run."""
     if source == "codiesp":
@@ -74,5 +81,9 @@ def literature(source: str, labels: int) -> Literature:
     if source == "mimic-iv":
         return Literature(task, results, True, "same hospital, other splits: gaps under .02 are noise")
     return Literature(
-        task, results, False, "not comparable: this run's notes are invented; the pipeline is tested, not medicine"
+        task,
+        results,
+        False,
+        "not comparable: this run's notes are invented. They were fitted to be as hard as MIMIC-IV's for the linear model "
+        "when it learns from 92,000 of them",
     )

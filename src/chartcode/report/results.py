@@ -1,45 +1,50 @@
-"""How good the coder is: headline numbers with intervals beside published ones, curves, groups of codes, evidence."""
+"""How good the coder is: headline numbers with intervals beside published ones, curves, evidence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-
-from chartcode.icd import dotted
-from chartcode.privacy import SMALLEST
 from chartcode.report import svg
 from chartcode.report.cells import number, with_interval
-from chartcode.report.document import Block, Columns, Figure, Heading, Table, Text, Tiles
+from chartcode.report.document import NOTHING, Block, Columns, Figure, Heading, Table, Text, Tiles
 from chartcode.report.published import EVIDENCE, Literature
+from chartcode.report.rows import intervals
 
 Numbers = Mapping[str, Any]
-HEADLINE = (
+DECIDED = (
     ("micro_f1", "micro-F1, one threshold"),
-    ("micro_f1_lift", "micro-F1 above calling every code"),
-    ("macro_f1", "macro-F1, mean over codes with a positive"),
-    ("macro_f1_lift", "macro-F1 above calling every code"),
+    ("micro_f1_lift", "… above calling every code"),
+    ("macro_f1", "macro-F1, codes with a positive"),
+    ("macro_f1_lift", "… above calling every code"),
+    ("macro_f1_harmonic", "macro-F1 as CAML and PLM-ICD print it"),
     ("micro_f1_per_label", "micro-F1, a threshold a code"),
     ("macro_f1_per_label", "macro-F1, a threshold a code"),
-    ("macro_f1_harmonic", "macro-F1 as CAML and PLM-ICD print it"),
     ("micro_precision", "micro-precision"),
     ("micro_recall", "micro-recall"),
-    ("micro_f1_all_codes", "micro-F1, gold codes outside the labels count as missed"),
+    ("example_f1", "F1, mean over notes"),
+    ("exact_match", "exact match"),
+    ("micro_f1_all_codes", "micro-F1, codes without a label are missed"),
+)
+RANKED = (
     ("map", "MAP"),
     ("map_labelled", "MAP, notes with a label"),
     ("map_all_codes", "MAP, every gold code counts"),
     ("p_at_5", "P@5"),
     ("p_at_8", "P@8"),
     ("p_at_15", "P@15"),
+    ("r_at_5", "R@5"),
+    ("r_at_8", "R@8"),
+    ("r_at_15", "R@15"),
     ("r_precision", "R-precision"),
     ("auroc_micro", "AUROC, micro"),
     ("auroc_macro", "AUROC, macro"),
     ("auprc_micro", "AUPRC, micro"),
     ("auprc_macro", "AUPRC, macro"),
-    ("exact_match", "exact match"),
     ("brier", "Brier score"),
+    ("brier_raw", "Brier score before calibration"),
     ("ece", "expected calibration error"),
+    ("ece_raw", "… before calibration"),
 )
 AGREEMENT = (
     ("evidence_pairs", "note-code pairs with marked evidence"),
@@ -57,12 +62,11 @@ AGREEMENT = (
     ("comprehensiveness", "comprehensiveness (high is good)"),
     ("comprehensiveness_random", "comprehensiveness of random words"),
     ("sufficiency", "sufficiency (low is good)"),
+    ("sufficiency_random", "sufficiency of random words"),
 )
-BUCKETS = ((501, None), (101, 500), (51, 100), (11, 50), (1, 10), (0, 0))
 FOOTNOTE = (
     "[low, high]: 95% bootstrap over patients. –: withheld (it would give away a count of 1 to 10) or not defined."
 )
-SHOWN = 10  # best and worst codes
 
 
 def tiles(numbers: Mapping[str, Numbers], evidence: Mapping[str, Numbers]) -> Block:
@@ -77,8 +81,10 @@ def tiles(numbers: Mapping[str, Numbers], evidence: Mapping[str, Numbers]) -> Bl
             ("P@5", test, "p_at_5"),
             ("AUROC, micro", test, "auroc_micro"),
             ("evidence, token F1", evidence["test"], "evidence_f1"),
+            ("evidence, comprehensiveness", evidence["test"], "comprehensiveness"),
         )
-    ]
+        if not (key == "evidence_f1" and values.get(key) is None)
+    ][:6]
     return Tiles(found)
 
 
@@ -95,19 +101,21 @@ def headline(coder: str, numbers: Mapping[str, Numbers], known: Literature) -> l
         f"{number(n.get('positives'))} true pairs of {number(n.get('labels'))} codes"
         for split, n in (("test", test), ("val", val))
     )
-    rows = [
-        [label, with_interval(test, key), with_interval(val, key)]
-        for key, label in HEADLINE
-        if key in test or key in val
+    tables = [
+        Table(
+            [name, "test", "val"],
+            [
+                [label, with_interval(test, key), with_interval(val, key)]
+                for key, label in some
+                if key in test or key in val
+            ],
+        )
+        for name, some in (("codes called", DECIDED), ("codes ranked", RANKED))
     ]
     return [
         Heading("Results"),
-        Text(size, "small"),
-        Table(
-            ["", "test", "val"],
-            rows,
-            FOOTNOTE,
-        ),
+        Text(f"{size}. {FOOTNOTE}", "small"),
+        Columns([table for table in tables if table.rows]),
         Heading("Beside published results", 3),
         Text(f"{known.task}. **{known.why[0].upper()}{known.why[1:]}.**", "" if known.comparable else "note"),
         *_beside(coder, test, known),
@@ -123,17 +131,21 @@ def _beside(coder: str, test: Numbers, known: Literature) -> list[Block]:
     dots += [(p.name, p.micro_f1, None, None, "2") for p in known.results]
     drawn = [(name, float(value), low, high, colour) for name, value, low, high, colour in dots if value is not None]
     mark = "" if known.comparable else " (not comparable)"
+    columns = [(0, ""), (1, "micro-F1"), (2, "macro-F1"), (3, "MAP")]
+    kept = [place for place, _ in columns if not place or any(row[place] != NOTHING for row in rows[1:])]
+    caption = f"Dot: this run's micro-F1 on test, with its interval where one was drawn. Squares: published{mark}."
     return [
-        Table(["", "micro-F1", "macro-F1", "MAP"], rows),
-        Figure(
-            svg.intervals(f"micro-F1{mark}", svg.Axis("", 0, 1), drawn),
-            f"This run's micro-F1 on test with its interval (dot), published results (squares){mark}.",
-        ),
+        Columns(
+            [
+                Table([columns[place][1] for place in kept], [[row[place] for place in kept] for row in rows]),
+                Figure(intervals(f"micro-F1{mark}", svg.Axis("", 0, 1), drawn), caption),
+            ]
+        )
     ]
 
 
-def curves(points: Mapping[tuple[str, str], Sequence[svg.Point]]) -> list[Block]:
-    """Precision over recall, and how far scores are probabilities."""
+def curves(points: Mapping[tuple[str, str], Sequence[svg.Point]], raw: Sequence[svg.Point] = ()) -> list[Block]:
+    """Precision over recall, and how far scores are probabilities; `raw`: test before calibration."""
     share = svg.Axis("", 0, 1)
     figures = []
     for name, title, x, y, caption in (
@@ -146,71 +158,28 @@ def curves(points: Mapping[tuple[str, str], Sequence[svg.Point]]) -> list[Block]
         if any(each.points for each in series):
             axes = (svg.Axis(x, share.low, share.high), svg.Axis(y, share.low, share.high))
             figures.append(Figure(svg.lines(title, *axes, series, diagonal=name == "reliability"), caption))
+    after = points.get(("reliability", "test"), ())
+    if raw and after:
+        axes = (svg.Axis("mean score of the bin"), svg.Axis("share of true codes"))
+        series = [svg.Series("calibrated", after, True), svg.Series("as the coder gave them", raw, True)]
+        chart = svg.lines("Reliability on test, before and after", *axes, series, diagonal=True)
+        figures.append(Figure(chart, "Calibration learned on val; every number of this page is after it."))
     return [Heading("Curves"), Columns(figures)] if figures else []
-
-
-def groups(per_code: pa.Table, slices: Mapping[str, Any] | None, titles: Mapping[str, str]) -> list[Block]:
-    """Codes by how often train has them, groups of notes where `evaluate` gave them, best and worst codes."""
-    rows = [row for row in per_code.to_pylist() if row["split"] == "test" and row["positives"]]
-    given = dict((slices or {}).get("test", {}))
-    given.pop("train_notes", None)  # told with more by the table of codes
-    parts = [_slice(dimension, cells) for dimension, cells in given.items()]
-    blocks: list[Block] = [Heading("Groups of codes and notes"), _buckets(rows)]
-    blocks += [Columns(parts)] if parts else []
-    known = sorted((r for r in rows if r["positives"] >= SMALLEST), key=lambda r: (-r["f1"], r["code"]))
-    header = ["code", "", "test notes", "F1", "lift", "AUROC"]
-    for name, some in (("Best", known[:SHOWN]), ("Worst", known[-SHOWN:][::-1])):
-        cells = [
-            [f"`{dotted(r['code'])}`", titles.get(r["code"], ""), number(r["positives"]), number(r["f1"]),
-             number(r["f1_lift"]), number(r["auroc"])]
-            for r in some
-        ]  # fmt: skip
-        caption = (
-            f"{name} codes, global threshold, in {SMALLEST} test notes or more; lift: above calling it every time."
-        )
-        blocks.append(Table(header, cells, caption, left=(0, 1)))
-    return blocks
-
-
-def _buckets(rows: Sequence[Mapping[str, Any]]) -> Table:
-    cells = []
-    for low, high in BUCKETS:
-        some = [r for r in rows if r["train_positives"] >= low and (high is None or r["train_positives"] <= high)]
-        positives = sum(r["positives"] for r in some)
-        if not some:
-            continue
-        name = f"more than {low - 1}" if high is None else f"{low} to {high}" if high else "none"
-        tell = positives >= SMALLEST
-        values = [_mean([r[key] for r in some]) if tell else None for key in ("f1", "f1_per_label", "auroc", "auprc")]
-        cells.append([name, number(len(some)), number(positives if tell else None), *map(number, values)])
-    header = ["train notes of the code", "codes", "true pairs", "F1", "F1, own threshold", "AUROC", "AUPRC"]
-    return Table(header, cells, "Test, mean over codes with a true note, by how many train notes have the code.")
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _slice(dimension: str, cells: Mapping[str, Numbers]) -> Table:
-    """One dimension of slices.json, whatever numbers it has: groups down, numbers across."""
-    ends = ("_lo", "_hi")
-    keys = list(dict.fromkeys(k for values in cells.values() for k in values if not k.endswith(ends)))
-    counts = [key for key in keys if key in ("n", "patients", "labels", "positives")]
-    keys = counts + [key for key in keys if key not in counts]
-    rows = [[group, *(with_interval(values, key) for key in keys)] for group, values in cells.items()]
-    return Table(["", *keys], rows, f"Test, by {dimension.replace('_', ' ')}.")
 
 
 def evidence(numbers: Mapping[str, Numbers], about: Mapping[str, Any]) -> list[Block]:
     """How good the coder's evidence is, beside what is published on MDACE."""
     test, val = numbers["test"], numbers["val"]
-    rows = [[label, with_interval(test, key), with_interval(val, key)] for key, label in AGREEMENT]
+    boundary = about.get("boundary")
+    rows = [
+        [label, with_interval(test, key), with_interval(val, key)]
+        for key, label in AGREEMENT
+        if boundary or not key.startswith("evidence_")
+    ]
     others = [[name, *(number(value) for value in values)] for name, *values in EVIDENCE]
     ours = [
         number(test.get(key)) for key in ("evidence_f1", "evidence_span_recall", "comprehensiveness", "sufficiency")
     ]
-    boundary = about.get("boundary")
     how = (
         f"A word counts as evidence when it carries {100 * boundary:.1f}% or more of what speaks for the code: the "
         "share that does best on val. "
@@ -223,11 +192,17 @@ def evidence(numbers: Mapping[str, Numbers], about: Mapping[str, Any]) -> list[B
     return [
         Heading("Evidence"),
         Text(how),
-        Table(["", "test", "val"], rows, "Definitions after ERASER (DeYoung et al. 2020) and Edin et al. 2024."),
-        Text("Published on MDACE (patients' notes, other tokens, other codes): **not comparable.**", "note"),
-        Table(
-            ["", "token F1", "span recall", "comprehensiveness", "sufficiency"],
-            [["this run, test", *ours], *([f"PLM-ICD, {row[0]}", *row[1:]] for row in others)],
+        Columns(
+            [
+                Table(
+                    ["", "test", "val"], rows, "Definitions after ERASER (DeYoung et al. 2020) and Edin et al. 2024."
+                ),
+                Table(
+                    ["", "token F1", "span recall", "compr.", "suff."],
+                    [["this run, test", *ours], *([f"PLM-ICD, {row[0]}", *row[1:]] for row in others)],
+                    "Published on MDACE (patients' notes, other tokens, other codes): **not comparable.**",
+                ),
+            ]
         ),
     ]
 

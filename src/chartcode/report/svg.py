@@ -1,7 +1,8 @@
-"""Charts as SVG text: lines, histograms, bars, intervals and a heat map, in the colours of the page they stand in.
+"""Charts over two axes as SVG text: lines, histograms and points, in the colours of the page they stand in.
 
 Colours are classes of document.css (f1..f3 fill, s1..s3 stroke), told apart with any colour vision and in grey by dash
-or place. Coordinates are rounded, so equal data give equal bytes. Nothing is escaped twice: labels are given plain.
+or place. Coordinates are rounded, so equal data give equal bytes. Labels are given plain and escaped here. Charts in
+rows are in rows.py.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from chartcode.report.document import escape
 
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 WIDTH, HEIGHT = 480, 300
 LEFT, RIGHT, TOP, BOTTOM = 54, 14, 30, 44
 CHARACTER = 6.3  # pixels of an average character at 12 px
@@ -83,7 +85,7 @@ def lines(title: str, x: Axis, y: Axis, series: Sequence[Series], diagonal: bool
             parts += [f'<circle class="f{number}" cx="{a}" cy="{b}" r="3"/>' for a, b in dots]
     if len(series) > 1:
         parts.append(_legend([each.name for each in series]))
-    return _svg(title, parts, HEIGHT)
+    return drawing(title, parts, HEIGHT)
 
 
 def histogram(title: str, x: Axis, y_label: str, bins: Sequence[tuple[float, float, float]]) -> str:
@@ -95,7 +97,43 @@ def histogram(title: str, x: Axis, y_label: str, bins: Sequence[tuple[float, flo
         (x1, y1), (x2, y0) = place((left, height)), place((right, 0))
         wide = max(round(x2 - x1 - 1, 1), 0.5)
         parts.append(f'<rect class="f1" x="{x1}" y="{y1}" width="{wide}" height="{round(y0 - y1, 1)}"/>')
-    return _svg(title, parts, HEIGHT)
+    return drawing(title, parts, HEIGHT)
+
+
+def scatter(title: str, x: Axis, y: Axis, points: Sequence[tuple[str, float, float, bool]]) -> str:
+    """Points (label, x, y, whether the label is written beside it) and the diagonal; every label shows on pointing."""
+    place = _place(x, y)
+    (x1, y1), (x2, y2) = place((x.low, y.low)), place((x.high, y.high))
+    parts = [_frame(title, x, y), f'<line class="ideal" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}"/>']
+    dots = [place((across, up)) for _, across, up, _ in points]
+    for (label, *_), (a, b) in zip(points, dots, strict=True):
+        circle = f'<circle class="f1" cx="{a}" cy="{b}" r="3.5" fill-opacity="0.75">'
+        parts.append(f"{circle}<title>{escape(label)}</title></circle>")
+    boxes = [(a - 3, b - 3, a + 3, b + 3) for a, b in dots]
+    for (label, _, _, written), dot in zip(points, dots, strict=True):
+        if written:
+            box = _beside(dot, len(label) * CHARACTER, boxes)
+            boxes.append(box)
+            parts.append(f'<text class="ink" x="{box[0]:.1f}" y="{box[3] - 2:.1f}">{escape(label)}</text>')
+    return drawing(title, parts, HEIGHT)
+
+
+def _beside(dot: Point, long: float, boxes: Sequence[Box]) -> Box:
+    """Where a label of that length stands: of the places around its dot, the one that covers least."""
+    (a, b), high, base = dot, 12, HEIGHT - BOTTOM + 4
+    places = [
+        (left, up, left + long, up + high)
+        for up in (b - 6, b - 18, b + 6)
+        for left in (a + 6, a - 6 - long, a - long / 2)
+        if (up, left) != (b - 6, a - long / 2) and left > LEFT and left + long < WIDTH and up + high < base
+    ] or [(a + 6, b - 6, a + 6 + long, b + 6)]
+    return min(places, key=lambda one: sum(_shared(one, other) for other in boxes))
+
+
+def _shared(one: Box, other: Box) -> float:
+    """The area of two boxes (left, top, right, bottom) that is in both."""
+    wide, high = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    return max(wide, 0) * max(high, 0)
 
 
 def top(values: Sequence[float]) -> float:
@@ -105,84 +143,6 @@ def top(values: Sequence[float]) -> float:
         return 1.0
     step = nice(most / 5)
     return step * math.ceil(most / step - 1e-9)
-
-
-def bars(title: str, rows: Sequence[tuple[str, float, str]], width: int = 2 * WIDTH, grey: float = 0.0) -> str:
-    """Horizontal bars (label, value, what stands behind it); with `grey`, each over a bar of that length."""
-    most = max([grey, *(value for _, value, _ in rows)], default=0) or 1
-    left = round(max((len(label) for label, _, _ in rows), default=0) * CHARACTER + 12)
-    room = width - left - round(max((len(text) for _, _, text in rows), default=0) * CHARACTER) - 16
-    parts = [_title(title)]
-    for number, (label, value, text) in enumerate(rows):
-        y = TOP + 24 * number
-        long = round(room * value / most, 1)
-        parts.append(f'<text class="ink" x="{left - 8}" y="{y + 13}" text-anchor="end">{escape(label)}</text>')
-        if grey:
-            parts.append(
-                f'<rect class="fq" x="{left}" y="{y + 2}" width="{round(room * grey / most, 1)}" height="15"/>'
-            )
-        parts.append(f'<rect class="f1" x="{left}" y="{y + 2}" width="{long}" height="15"/>')
-        at = round(left + (room * grey / most if grey else long) + 6, 1)
-        parts.append(f'<text x="{at}" y="{y + 13}">{escape(text)}</text>')
-    return _svg(title, parts, TOP + 24 * len(rows) + 6, width)
-
-
-def intervals(title: str, x: Axis, rows: Sequence[tuple[str, float, float | None, float | None, str]]) -> str:
-    """A dot a row with its interval: label, value, low, high, and the class of its colour (1 ours, 2 others)."""
-    width, left = 2 * WIDTH, round(max((len(row[0]) for row in rows), default=0) * CHARACTER + 16)
-    height = TOP + 26 * len(rows)
-    room = width - left - 60
-
-    def at(value: float) -> float:
-        return round(left + room * x.share(min(max(value, x.low), x.high)), 1)
-
-    parts = [_title(title)]
-    for tick in x.ticks():
-        parts.append(f'<line class="grid" x1="{at(tick)}" y1="{TOP}" x2="{at(tick)}" y2="{height}"/>')
-        parts.append(f'<text x="{at(tick)}" y="{height + 16}" text-anchor="middle">{short(tick)}</text>')
-    for number, (label, value, low, high, colour) in enumerate(rows):
-        y = TOP + 26 * number + 13
-        parts.append(f'<text class="ink" x="{left - 10}" y="{y + 4}" text-anchor="end">{escape(label)}</text>')
-        if low is not None and high is not None:
-            parts.append(f'<line class="line s{colour}" x1="{at(low)}" y1="{y}" x2="{at(high)}" y2="{y}"/>')
-        shape = (
-            f'<circle class="f{colour}" cx="{at(value)}" cy="{y}" r="4.5"/>'
-            if colour == "1"
-            else f'<rect class="f{colour}" x="{at(value) - 4:.1f}" y="{y - 4}" width="8" height="8"/>'
-        )
-        parts.append(shape)
-        parts.append(f'<text x="{width - 6}" y="{y + 4}" text-anchor="end">{value:.3f}</text>')
-    return _svg(title, parts, height + 26, width)
-
-
-def heat(title: str, labels: Sequence[str], cells: Sequence[Sequence[float | None]], most: float) -> str:
-    """A square of lifts on a logarithmic scale: more than 1 in the first colour, less in the second, None blank."""
-    size, left = 34, round(max((len(label) for label in labels), default=0) * CHARACTER + 12)
-    above = round(max((len(label) for label in labels), default=0) * 5.0) + TOP
-    parts = [_title(title)]
-    for row, (label, values) in enumerate(zip(labels, cells, strict=True)):
-        y = above + size * row
-        parts.append(f'<text class="ink" x="{left - 8}" y="{y + 21}" text-anchor="end">{escape(label)}</text>')
-        x = left + size * row + 20
-        parts.append(
-            f'<text class="ink" x="{x}" y="{above - 6}" transform="rotate(-45 {x} {above - 6})">{escape(label)}</text>'
-        )
-        for column, value in enumerate(values):
-            if column == row or value is None:
-                text = "" if column == row else "·"
-                parts.append(_cell(left + size * column, y, size, "fq", 0.35 if column == row else 0.0, text))
-            else:
-                strength = min(abs(math.log(max(value, 1e-3))) / math.log(most), 1)
-                colour = "f1" if value >= 1 else "f2"
-                parts.append(_cell(left + size * column, y, size, colour, 0.85 * strength, f"{value:.1f}"))
-    return _svg(title, parts, above + size * len(labels) + 8, left + size * len(labels) + 60)
-
-
-def _cell(x: int, y: int, size: int, colour: str, opacity: float, text: str) -> str:
-    return (
-        f'<rect class="{colour}" x="{x}" y="{y}" width="{size - 1}" height="{size - 1}" fill-opacity="{opacity:.2f}"/>'
-        f'<text class="ink" x="{x + size / 2 - 0.5}" y="{y + 21}" text-anchor="middle">{text}</text>'
-    )
 
 
 def _place(x: Axis, y: Axis) -> Callable[[Point], Point]:
@@ -201,7 +161,7 @@ def _place(x: Axis, y: Axis) -> Callable[[Point], Point]:
 def _frame(title: str, x: Axis, y: Axis) -> str:
     place = _place(x, y)
     base, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-    parts = [_title(title)]
+    parts = [heading(title)]
     for tick in y.ticks():
         _, at = place((x.low, tick))
         parts.append(f'<line class="grid" x1="{LEFT}" y1="{at}" x2="{right}" y2="{at}"/>')
@@ -235,11 +195,13 @@ def _legend(names: Sequence[str]) -> str:
     return "".join(parts)
 
 
-def _title(title: str) -> str:
+def heading(title: str) -> str:
+    """The title of a chart, above it on the left."""
     return f'<text class="title" x="0" y="16">{escape(title)}</text>'
 
 
-def _svg(title: str, parts: Sequence[str], height: float, width: float = WIDTH) -> str:
+def drawing(title: str, parts: Sequence[str], height: float, width: float = WIDTH) -> str:
+    """The whole chart; drawn between 0.62 and 1.2 times its size."""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" '
         f'aria-label="{escape(title)}" style="max-width:{1.2 * width:.0f}px;min-width:{0.62 * width:.0f}px">'

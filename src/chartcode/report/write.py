@@ -18,11 +18,11 @@ from chartcode import __version__
 from chartcode.artifacts import Artifact, writing
 from chartcode.errors import DataError
 from chartcode.params import GoldParams
-from chartcode.report import cards, results
+from chartcode.report import cards, codes, groups, mistakes, results
 from chartcode.report.document import Block, Heading, Table, Text, to_html, to_markdown
 from chartcode.report.examples import OPEN, examples
 from chartcode.report.facts import facts
-from chartcode.report.published import literature
+from chartcode.report.published import linear_by_code, literature
 from chartcode.tables.labels import read_gold
 
 SPLITS = ("test", "val")
@@ -57,17 +57,24 @@ def blocks(run: Run, params: GoldParams) -> list[Block]:
     found = facts(run.silver, gold, params)
     titles = _titles(run.bronze, gold.codes)
     numbers, evidence = (_json(run.metrics / f"{name}.json", run.coder) for name in ("metrics", "evidence"))
-    slices = _json(run.metrics / "slices.json", run.coder) if (run.metrics / "slices.json").is_file() else None
+    slices = _json(run.metrics / "slices.json", run.coder).get("test", {})
+    per_code = codes.told(run.evaluation.table("per_code.parquet"), gold, source not in OPEN)
+    micro_f1 = numbers["test"].get("micro_f1")
     points = {
         (name, split): _points(run.metrics / "plots" / f"{name}_{split}.csv") for name in CURVES for split in SPLITS
     }
     return [
         results.tiles(numbers, evidence),
         *results.headline(run.coder, numbers, literature(source, len(gold.codes))),
-        *results.curves(points),
-        *results.groups(run.evaluation.table("per_code.parquet"), slices, titles),
+        *results.curves(points, _raw(run.evaluation)),
+        *groups.groups(slices, micro_f1),
+        Heading("Codes"),
+        *codes.beside_mimic(per_code, linear_by_code(source, len(gold.codes)), source, titles),
+        Heading("Best and worst", 3),
+        *codes.extremes(per_code, len(gold.codes), titles),
+        *mistakes.mistakes(slices, micro_f1, run.evaluation, gold, titles),
         *results.evidence(evidence, run.explained.json("explained.json")),
-        *_examples(run, source),
+        *_examples(run, source, titles),
         *cards.data_card(source, run.silver.json("waterfall.json"), run.bronze.json("report.json")["tables"], found),
         *cards.exploration(found, titles),
         *cards.model_card(
@@ -82,7 +89,8 @@ def save(run: Run, params: GoldParams, code: str, folder: Path = Path("reports")
     source = run.silver.source
     title = f"{run.coder} on {source}"
     subtitle = (
-        f"chartcode {__version__}: codes from discharge summaries, with evidence. One run, as its artifacts tell."
+        "Codes from discharge summaries, with evidence: how well one coder gives them, on what notes, and where it "
+        f"goes wrong. One run of chartcode {__version__}; every number is of its metrics or counted from its artifacts."
     )
     made = blocks(run, params)
     target = folder / run.coder
@@ -92,11 +100,11 @@ def save(run: Run, params: GoldParams, code: str, folder: Path = Path("reports")
     return target / "report.html"
 
 
-def _examples(run: Run, source: str) -> list[Block]:
+def _examples(run: Run, source: str, titles: Mapping[str, str]) -> list[Block]:
     heading = Heading("Examples", 3)
     if source not in OPEN:
         return [heading, Text(f"None: notes of {source} are shown in no report.", "note")]
-    shown = examples(run.explained, run.bronze)
+    shown = examples(run.explained, run.bronze, titles)
     if not shown:
         return [heading, Text("None: nobody marked evidence in the test notes.")]
     how = (
@@ -133,6 +141,12 @@ def _json(path: Path, coder: str) -> Mapping[str, Any]:
         raise DataError(f"{path}: not found; run `dvc repro`") from None
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{path}: not the metrics of {coder}; run `dvc repro --force`") from None
+
+
+def _raw(evaluation: Artifact) -> list[tuple[float, float]]:
+    """The reliability curve of test before calibration; none without calibration."""
+    rows = evaluation.table("reliability.parquet").to_pylist()
+    return [(r["predicted"], r["observed"]) for r in rows if r["split"] == "test" and r["scores"] == "raw"]
 
 
 def _points(path: Path) -> list[tuple[float, float]]:

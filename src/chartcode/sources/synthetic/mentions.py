@@ -103,10 +103,10 @@ class Planner:
         present[[position for position in coded if position < common]] = True
         draws, of_cues = rng.random((common, 5)), rng.random((common, self._widest))
         affirmed = draws[:, 0] < np.where(present, rates.mention, rates.stray)
-        mean = np.array([self._params.repeats / 2, self._params.repeats])
-        repeats = np.minimum(rng.poisson(mean, (common, 2)), 4)[np.arange(common), present.astype(int)]
+        # How often a condition is named tells nothing: coded, stray and taken back, all are named as often again.
+        repeats = np.minimum(rng.poisson(self._params.repeats, (common, 1 + len(CONTEXTS))), 4)
         for position in np.flatnonzero(affirmed).tolist():
-            self._affirm(position, self._concepts[position], int(repeats[position]))
+            self._affirm(position, self._concepts[position], int(repeats[position, 0]))
         for position, concept in rare:
             if self._voice.uniform() >= unmentioned(position, self._params.rare_unmentioned):
                 self._affirm(position, concept, int(self._voice.uniform() < 0.3))
@@ -116,14 +116,14 @@ class Planner:
         contexts = {context: getattr(plan, context) for context in CONTEXTS}
         for column, (context, into) in enumerate(contexts.items(), 1):
             for position in np.flatnonzero(draws[:, column] < getattr(rates, context)).tolist():
-                into.append(self._taken_back(position, self._concepts[position]))
+                into.extend(self._taken_back(position, self._concepts[position], int(repeats[position, column])))
         ends = np.cumsum([*CONTEXTS.values()])
         for position, concept, is_affirmed in besides:
             if is_affirmed:
                 self._affirm(position, concept, 0)
             else:
                 into = [*contexts.values()][int(np.searchsorted(ends, self._voice.uniform() * ends[-1]))]
-                into.append(self._taken_back(position, concept))
+                into.extend(self._taken_back(position, concept, 0))
         self._cues(of_cues < np.where(present, rates.cue_coded, rates.cue_uncoded)[:, None])
         return plan
 
@@ -146,10 +146,10 @@ class Planner:
             else:
                 self.plan.acute.append(text)
 
-    def _taken_back(self, position: int, concept: Concept) -> str:
-        """A name of the condition that the sentence around it will not affirm."""
-        kind, text = self._form(position, concept)
-        return self.mark(position, kind, text, affirmed=False)
+    def _taken_back(self, position: int, concept: Concept, repeats: int) -> list[str]:
+        """Names of the condition that the passage around them will not affirm."""
+        forms = [self._form(position, concept) for _ in range(1 + repeats)]
+        return [self.mark(position, kind, text, affirmed=False) for kind, text in forms]
 
     def _mention(self, position: int, concept: Concept) -> str:
         kind, text = self._form(position, concept)

@@ -37,7 +37,6 @@ _EXAM_ORDER = {
 }  # fmt: skip
 _MAN = (f"{MASK} year old man", f"{MASK} yo M", f"Mr. {MASK} is a {MASK} year old male")
 _WOMAN = (f"{MASK} year old woman", f"{MASK} yo F", f"Ms. {MASK} is a {MASK} year old female")
-_HISTORY_OF = ("a history of", "PMH of", "h/o", "past medical history significant for")
 _MENTAL = ("Clear and coherent", "Clear and coherent", "Confused - sometimes")
 _CONSCIOUS = ("Alert and interactive", "Alert and interactive", "Lethargic but arousable")
 _ACTIVE = ("Ambulatory - Independent", "Ambulatory - requires assistance or aid (walker or cane)", "Bedbound")
@@ -47,6 +46,7 @@ _PLANS = (
     "no changes were made to medications", "will be followed up after discharge", "continued home medications",
     "was treated as above with good effect", "likely multifactorial, trended daily", "remained at baseline",
 )  # fmt: skip
+_BULLETS = ("- ", "", "# ", "* ")
 _ASIDES = ("Of note, {x}.", "Per chart, {x}.", "As before, {x}.", "In addition, {x}.", "Overnight, {x}.")
 
 
@@ -55,6 +55,7 @@ class Carried:
     """What a later note may copy from an earlier one: fenced lines, and what their fences meant."""
 
     history: list[str] = field(default_factory=list)
+    past: list[str] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
     table: list[Mark] = field(default_factory=list)
 
@@ -97,8 +98,9 @@ class Note:
     def write(self, before: Carried | None, typo: float, ambiguous: float) -> Written:
         """Compose the note. `before` is copied forward where given."""
         voice, plan, stay = self._voice, self._plan, self._stay
-        history, blocks = self._copied(before)
+        history, past, blocks = self._copied(before)
         lead, lines, problems, diagnoses = self._place(history)
+        past = contexts.past(plan.historical, past, voice)
         drugs = [*plan.drugs]
         while len(drugs) < 3 + int(voice.uniform() * 5) + stay.tokens // 400:
             drugs.append(capital(voice.pick(phrases.DRUGS)))
@@ -106,16 +108,17 @@ class Note:
         home, discharge = self._medications(drugs)
         asides = [phrase for phrase in AMBIGUOUS if voice.uniform() < ambiguous]
 
-        hpi = [self._opening(lead)]
-        denied = [contexts.denied(text, voice) for text in plan.negated]
+        opening = 1 + int(voice.uniform() * 3)  # conditions that the first sentence names
+        hpi = [self._opening(lead[:opening])]
+        told = contexts.affirmed(lead[opening:], voice) + contexts.denied(plan.negated, voice)
         implied = [
             capital(f"{text}.") if voice.uniform() < 0.6 else voice.pick(_ASIDES).replace("{x}", text)
             for text in plan.implied
         ]
         hpi += implied[0::3]
-        course = [contexts.refuted(text, voice) for text in plan.ruled_out] + implied[1::3] + [f"{a}." for a in asides]
+        course = implied[1::3] + [f"{a}." for a in asides]
         findings = implied[2::3]
-        family = [contexts.of_family(text, voice) for text in plan.family]
+        family = contexts.of_family(plan.family, voice)
         family.append(
             voice.pick(
                 (
@@ -130,8 +133,9 @@ class Note:
 
         fixed = [
             *hpi,
-            *denied,
+            *told,
             *lines,
+            *past,
             *problems,
             *blocks,
             *diagnoses,
@@ -145,7 +149,7 @@ class Note:
         room = stay.tokens - sum(len(text.split()) for text in fixed) - 118
         story = self._fill("hpi", room * _FILL["hpi"], typo)
         halfway = len(story) // 2
-        hpi += story[:halfway] + denied + story[halfway:]
+        hpi += story[:halfway] + self._shuffled(told) + story[halfway:]
         exam = self._fill("exam", max(room * _FILL["exam"], 30), typo)
         issues = self._fill("issue", room * _FILL["issue"], typo)
         results = self._results(panels, findings, room * _FILL["results"], typo)
@@ -156,7 +160,7 @@ class Note:
             [
                 head,
                 f"History of Present Illness:\n{wrap(' '.join(hpi), self._width)}",
-                "Past Medical History:\n" + "\n".join(lines) + f"{BREAK}Social History:\n{MASK}",
+                "Past Medical History:\n" + self._history(lines, past) + f"{BREAK}Social History:\n{MASK}",
                 "Family History:\n" + wrap(" ".join(family), self._width),
                 "Physical Exam:\n" + self._exam(exam),
                 "Pertinent Results:\n" + results,
@@ -176,21 +180,23 @@ class Note:
         body += f"{BREAK}Followup Instructions:\n{MASK}\n"
         text, spans = unfence(body)
         mentions = [(plan.table[number], start, end) for number, start, end in spans]
-        carried = Carried(lines, problems, plan.table)
+        carried = Carried(lines, past, problems, plan.table)
         return Written(text, mentions, carried, [unfence(drug)[0] for drug in drugs])
 
     def _shuffled(self, items: list[str]) -> list[str]:
         return [item for _, item in sorted([(self._voice.uniform(), item) for item in items])]
 
-    def _copied(self, before: Carried | None) -> tuple[list[str], list[str]]:
+    def _copied(self, before: Carried | None) -> tuple[list[str], list[str], list[str]]:
+        """Lines of the history, of what is past, and problems of the earlier note, their mentions numbered anew."""
         if before is None:
-            return [], []
+            return [], [], []
         first, most = len(self._plan.table), MAX_FENCES - len(self._plan.table)
         self._plan.table += before.table[:most]
         renumber = {number: first + number for number in range(min(len(before.table), most))}
-        return [refence(line, renumber) for line in before.history], [
-            refence(block, renumber) for block in before.blocks
-        ]
+        history, past, blocks = (
+            [refence(text, renumber) for text in texts] for texts in (before.history, before.past, before.blocks)
+        )
+        return history, past, blocks
 
     def _place(self, history: list[str]) -> tuple[list[str], list[str], list[str], list[str]]:
         """Deal affirmed mentions to the opening sentence, the history, the problems and the diagnoses."""
@@ -201,24 +207,25 @@ class Note:
         diagnoses: list[str] = []
         for text in plan.chronic:
             place = voice.uniform()
-            target = lines if place < 0.46 else lead if place < 0.66 else problems if place < 0.86 else diagnoses
+            target = lines if place < 0.35 else lead if place < 0.7 else problems if place < 0.9 else diagnoses
             target.append(text)
         for text in plan.acute:
             place = voice.uniform()
-            target = lead if place < 0.15 else problems if place < 0.65 else diagnoses
+            target = lead if place < 0.3 else problems if place < 0.8 else diagnoses
             target.append(text)
         for text in plan.repeated:
             place = voice.uniform()
-            target = lines if place < 0.2 else lead if place < 0.4 else problems if place < 0.7 else diagnoses
+            target = lines if place < 0.2 else lead if place < 0.6 else problems if place < 0.85 else diagnoses
             target.append(text)
-        lines += [contexts.past(text, voice) for text in plan.historical]
+        lines += [voice.pick(contexts.ILLNESSES) for _ in range(voice.number(1, 3))]
         lines += [voice.say(voice.pick_sentence(self._bank["pmh"])) for _ in range(voice.number(0, 3))]
         lines, problems = _unlike(lines), _unlike(problems)
-        bullet = voice.pick(("- ", "", "# ", "* "))
+        bullet = voice.pick(_BULLETS)
         lines = [line if line.startswith(bullet) and bullet else bullet + line for line in self._shuffled(lines)] or [
             "None"
         ]
-        problems = [f"# {capital(text)}: {voice.pick(_PLANS)}." for text in problems]
+        problems = [contexts.problem(text, voice.pick(_PLANS), True, voice) for text in problems]
+        problems += [contexts.problem(text, voice.pick(_PLANS), False, voice) for text in plan.ruled_out]
         return lead, lines, problems, self._diagnoses(diagnoses)
 
     def _diagnoses(self, texts: list[str]) -> list[str]:
@@ -234,8 +241,18 @@ class Note:
     def _opening(self, lead: list[str]) -> str:
         voice, sex = self._voice, self._stay.sex
         who = voice.pick(_MAN if sex == 0 else _WOMAN)
-        past = f" with {voice.pick(_HISTORY_OF)} {', '.join(lead)}" if lead else ""
+        past = f" with {voice.pick(contexts.HISTORY_OF)} {contexts.series(lead, voice)}" if lead else ""
         return f"{who}{past} who presents with {voice.pick(phrases.SYMPTOMS)}."
+
+    def _history(self, lines: list[str], past: list[str]) -> str:
+        """Active and past conditions, each under its heading where there are both, in either order."""
+        if not past:
+            return "\n".join(lines)
+        bullet = next((mark for mark in _BULLETS if mark and lines[0].startswith(mark)), "")
+        over = [past[0], *(line if line.startswith(bullet) else bullet + line for line in past[1:])]
+        if self._voice.uniform() < 0.5:
+            return "\n".join([*lines, *over])
+        return "\n".join([*over, "Active:", *lines])
 
     def _fill(self, section: str, tokens: float, typo: float) -> list[str]:
         """Sentences of `section` of about `tokens` whitespace tokens altogether, none twice before all were used.

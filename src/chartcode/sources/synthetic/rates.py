@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 FILE = "rates.csv"
 # How a mention that is not affirmed takes the condition back; shares of `unaffirmed`.
-CONTEXTS = {"negated": 0.36, "family": 0.18, "ruled_out": 0.28, "historical": 0.18}
+CONTEXTS = {"negated": 0.28, "family": 0.12, "ruled_out": 0.34, "historical": 0.26}
 SHARED = 0.2  # share of mentions in shared words, conditions outside the common ones
 
 
@@ -71,6 +71,12 @@ def fitted() -> Fitted:
 def published() -> Array:
     """F1 of the linear model on MIMIC-IV, (K,)."""
     return np.array([float(row["published_f1"]) for row in resources.rows(FILE)])
+
+
+@lru_cache(maxsize=1)
+def published_by_code() -> dict[str, float]:
+    """The same by code."""
+    return dict(zip((row["icd_code"] for row in resources.rows(FILE)), published().tolist(), strict=True))
 
 
 def rates(params: SyntheticParams, found: Fitted | None = None) -> Rates:
