@@ -263,7 +263,8 @@ def theirs(shape: Shape, bodies: Any, labels: sp.csr_matrix, precision: str) -> 
     with tempfile.TemporaryDirectory(prefix="trainer-") as folder:
         arguments = TrainingArguments(
             folder, per_device_train_batch_size=shape.parts, gradient_accumulation_steps=shape.together // shape.parts,
-            learning_rate=shape.lr, num_train_epochs=1, warmup_steps=0, weight_decay=0.01, max_grad_norm=1.0, lr_scheduler_type="linear", bf16=precision == "bf16",
+            learning_rate=shape.lr, num_train_epochs=1, warmup_steps=0, weight_decay=0.01, max_grad_norm=1.0,
+            lr_scheduler_type="linear", bf16=precision == "bf16",
             logging_steps=1, save_strategy="no", report_to=[], disable_tqdm=True, seed=SEED,
             use_cpu=not torch.cuda.is_available(), remove_unused_columns=False,
         )  # fmt: skip

@@ -53,7 +53,8 @@ def attention(
         raise TypeError("packed attention needs a packing")
     sides = -1 if sliding_window is None else sliding_window - 1
     if query.is_cuda:
-        q, k, v = (states[0].transpose(0, 1).contiguous() for states in (query, key, value))  # (T, heads, D)
+        half = torch.get_autocast_dtype("cuda")  # rotary embeddings may have made float32 of it
+        q, k, v = (states[0].transpose(0, 1).to(half).contiguous() for states in (query, key, value))  # (T, heads, D)
         bounds, longest = packing.bounds, packing.longest
         found = varlen_attn(q, k, v, bounds, bounds, longest, longest, scale=scaling, window_size=(sides, sides))
         assert isinstance(found, Tensor)
