@@ -14,6 +14,7 @@ from pydantic import Field
 from chartcode import params
 from chartcode.coders.laat import LaatParams
 from chartcode.coders.tfidf import TfidfParams
+from chartcode.coders.transformer import TransformerParams
 from chartcode.errors import ParamsError
 from chartcode.params import DataParams, EvaluateParams, GoldParams, Section, SplitParams
 from chartcode.sources.codiesp import CodiespParams
@@ -30,6 +31,7 @@ MODELS = [
     GoldParams,
     TfidfParams,
     LaatParams,
+    TransformerParams,
     EvaluateParams,
     params.ExplainParams,
 ]

@@ -47,7 +47,7 @@ def fitted(folder: Path, count: int = 40, **change: Any) -> LaatCoder:
 
 @pytest.fixture(scope="module")
 def coder(tmp_path_factory: pytest.TempPathFactory, elsewhere: None) -> LaatCoder:
-    return fitted(tmp_path_factory.mktemp("laat") / "model", 400, epochs=5)
+    return fitted(tmp_path_factory.mktemp("laat") / "model", 400, epochs=5, select_on="micro_f1")
 
 
 def scores(coder: LaatCoder, count: int = 60, seed: int = 3) -> FloatArray:
