@@ -215,3 +215,18 @@ def test_a_killed_writer_never_leaves_a_torn_artifact(tmp_path: Path) -> None:
             assert set(made.table("a.parquet")["n"].to_pylist()) == {made.json("b.json")}
             seen += 1
     assert seen > 20
+
+
+def test_of_several_processes_the_first_alone_leaves_an_artifact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`accelerate launch` starts them with a RANK each; the others end before they are done."""
+    with writing(tmp_path / "model", "synthetic") as first:
+        first.json("weights.json", 1)
+        with monkeypatch.context() as other:
+            other.setenv("RANK", "1")
+            with pytest.raises(SystemExit), writing(tmp_path / "model", "synthetic") as second:
+                second.json("weights.json", 2)
+                raise SystemExit(0)
+    assert Artifact(tmp_path / "model").json("weights.json") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -12,7 +12,9 @@ from dvc.utils.hydra import apply_overrides
 from pydantic import Field
 
 from chartcode import params
+from chartcode.coders.laat import LaatParams
 from chartcode.coders.tfidf import TfidfParams
+from chartcode.coders.transformer import TransformerParams
 from chartcode.errors import ParamsError
 from chartcode.params import DataParams, EvaluateParams, GoldParams, Section, SplitParams
 from chartcode.sources.codiesp import CodiespParams
@@ -28,6 +30,8 @@ MODELS = [
     SplitParams,
     GoldParams,
     TfidfParams,
+    LaatParams,
+    TransformerParams,
     EvaluateParams,
     params.ExplainParams,
 ]

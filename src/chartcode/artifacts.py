@@ -209,7 +209,8 @@ def writing(folder: Path, source: str, inputs: Iterable[Artifact] = (), code: st
     code that made it (`lineage.code_digest`).
     """
     folder = Path(folder)
-    temporary = folder.with_name(f".{folder.name}.tmp")
+    # Of several processes (`accelerate launch`) the first alone ends what it began.
+    temporary = folder.with_name(f".{folder.name}.tmp{os.environ.get('RANK', '0').removeprefix('0')}")
     aside = folder.with_name(f".{folder.name}.old")
     try:
         if aside.exists() and not folder.exists():

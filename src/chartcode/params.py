@@ -18,7 +18,20 @@ from ruamel.yaml.error import YAMLError
 from chartcode.errors import ParamsError
 
 PATH = Path("params.yaml")
-SECTIONS = ("data", "synthetic", "codiesp", "bronze", "silver", "split", "gold", "tfidf", "evaluate", "explain")
+SECTIONS = (
+    "data",
+    "synthetic",
+    "codiesp",
+    "bronze",
+    "silver",
+    "split",
+    "gold",
+    "tfidf",
+    "laat",
+    "transformer",
+    "evaluate",
+    "explain",
+)
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]

@@ -62,7 +62,7 @@ def predict(notes: Path, model: Path, out: Path, top: int | None = None, thresho
     with atomic_file(out) as file, _writer(file, out, schema) as writer:
         bar = tqdm(desc="predict", unit=" notes", disable=None, leave=False)
         for batches in _together(_read(notes)):
-            scores = coder.scores(batches)
+            scores = coder.scores(batch.select(list(coder.reads)) for batch in batches)
             scores = scores if calibrator is None else calibrator.apply(scores)
             ids = pa.concat_arrays([batch.column("note_id") for batch in batches])
             some = max(1, ROWS // len(coder.codes))
@@ -103,7 +103,7 @@ def _rows(ids: pa.Array, scores: FloatArray, coder: Coder[Any], top: int | None,
 
 
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
-    """note_id and cleaned text, a few hundred notes at a time."""
+    """note_id, cleaned text and its sections, a few hundred notes at a time."""
     seen: set[str] = set()
     for cells in _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path):
         checked = check(cells, NOTES)
@@ -114,8 +114,9 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
         if len(seen) < before + cells.num_rows:
             raise DataError(f"{path}: note_id: stands twice in some row; name every note once")
         if cells.num_rows:
-            text = clean_batch(checked.rows.column("text")).field("text")
-            yield pa.record_batch([checked.rows.column("note_id"), text], names=["note_id", "text"])
+            cleaned = clean_batch(checked.rows.column("text"))
+            columns = [checked.rows.column("note_id"), *(cleaned.field(name) for name in ("text", "sections"))]
+            yield pa.record_batch(columns, names=["note_id", "text", "sections"])
 
 
 def _parquet(path: Path) -> Iterator[pa.RecordBatch]:

@@ -10,7 +10,11 @@ from chartcode.artifacts import Artifact
 from chartcode.coders.base import Coder
 from chartcode.errors import ArtifactError, DataError
 
-CODERS = {"tfidf": "TfidfCoder"}  # module of chartcode.coders and its class
+CODERS = {
+    "tfidf": "TfidfCoder",
+    "laat": "LaatCoder",
+    "transformer": "TransformerCoder",
+}  # module of chartcode.coders and its class
 
 
 def load_coder(artifact: Artifact) -> Coder[Any]:
