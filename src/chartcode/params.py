@@ -113,6 +113,7 @@ class ExplainParams(Section):
 
     section: ClassVar[str] = "explain"
     notes: Positive | None
+    faithful_pairs: Positive | None
     seed: Seed
 
 

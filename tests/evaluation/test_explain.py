@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,12 @@ def made(folder: Path, *, marked: bool = True, shuffled: bool = False) -> Path:
     return folder
 
 
-def run(folder: Path, most: int | None = None) -> Explained:
+def run(folder: Path, most: int | None = None, pairs: int | None = None) -> Explained:
     silver, gold, bronze, evaluation = (
         Artifact(folder / "data" / name) for name in ("silver", "gold", "bronze", "evaluation/tfidf")
     )
     coder = TfidfCoder.load(Artifact(folder / "models/tfidf"))
-    params = ExplainParams(notes=most, seed=3)
+    params = ExplainParams(notes=most, faithful_pairs=pairs, seed=3)
     found = explain("tfidf", coder, silver, gold, bronze, evaluation, params, EVALUATE)
     save(found, [silver, gold, bronze, evaluation], "code", metrics=folder / "metrics", data=folder / "data")
     return found
@@ -131,6 +132,17 @@ def test_numbers_follow_from_the_stored_spans_and_the_source_notes(hospital: Pat
     assert test["evidence_recall"] == pytest.approx(hits / true, abs=1e-4)
     assert test["evidence_f1"] == pytest.approx(2 * hits / (called + true), abs=1e-4)
     assert test["evidence_f1_lo"] < test["evidence_f1"] < test["evidence_f1_hi"]
+
+
+def test_fewer_pairs_are_rescored_and_as_many_are_judged_by_what_people_marked(hospital: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(hospital, tmp_path / "hospital"))
+    whole = shown(folder)["test"]
+    run(folder, pairs=40)
+    fewer = shown(folder)["test"]
+    assert (fewer.pop("faithful_pairs"), whole.pop("faithful_pairs") > 60) == (40, True)
+    differ = {name for name in whole if whole[name] != fewer[name]}
+    assert {"comprehensiveness", "sufficiency"} <= differ
+    assert not [name for name in differ if name.startswith("evidence")]
 
 
 def test_evidence_beats_every_word_and_random_words(hospital: Path) -> None:
@@ -201,9 +213,9 @@ def test_a_mean_over_pairs_does_not_count_the_few_that_fall_short(short: int, to
     assert (publish({"cover": mean}, 100)["cover"] is not None) == told
 
 
-@pytest.mark.parametrize("arguments", [(), ("laat",), ("tfidf", "tfidf"), ("../gold",)])
+@pytest.mark.parametrize("arguments", [(), ("nobody",), ("tfidf", "tfidf"), ("../gold",)])
 def test_a_wrong_name_is_one_line(arguments: tuple[str, ...]) -> None:
-    with pytest.raises(DataError, match=r"explain: name one coder \(tfidf\)"):
+    with pytest.raises(DataError, match=r"explain: name one coder \(tfidf, "):
         coder_named(["stages/explain.py", *arguments], "explain")
 
 

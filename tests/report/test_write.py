@@ -54,7 +54,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         judged = record.judge("tfidf", gold, scores, EVALUATE)
         record.save(judged, gold, scores, "code", metrics=folder / "metrics", data=folder)
     evaluation = Artifact(folder / "evaluation/tfidf")
-    params = ExplainParams(notes=20, seed=1)
+    params = ExplainParams(notes=20, faithful_pairs=None, seed=1)
     found = explain.explain("tfidf", coder, silver, gold, bronze, evaluation, params, EVALUATE)
     explain.save(found, [silver], "code", metrics=folder / "metrics", data=folder)
     explained = Artifact(folder / "explained/tfidf")

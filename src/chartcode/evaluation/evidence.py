@@ -145,15 +145,22 @@ def look(
     return Looked(split, notes, words, patients, pairs, int(truth.nnz))
 
 
-def _sampled(silver: Artifact, rows: NDArray[np.int64], columns: Sequence[str], most: int | None) -> pa.RecordBatch:
-    """These notes of silver, at most `most`: the same ones on every machine, those with the smallest keyed hash.
+def by_key(names: Sequence[str], most: int | None) -> list[int]:
+    """Places of at most `most` of these names, in their order: those of smallest keyed hash, the same on every machine.
 
     All of them where few would be left out: numbers of all less those of the sample would tell of these few.
     """
+    if most is None or len(names) <= most or small(len(names) - most):
+        return list(range(len(names)))
+    keyed = sorted(range(len(names)), key=lambda place: sha256(f"explain:{names[place]}".encode()).digest())
+    return sorted(keyed[:most])
+
+
+def _sampled(silver: Artifact, rows: NDArray[np.int64], columns: Sequence[str], most: int | None) -> pa.RecordBatch:
+    """These notes of silver, at most `most` of them, by key."""
     ids = silver.table("notes.parquet", ["note_id"])["note_id"].to_pylist()
-    keyed = sorted(rows.tolist(), key=lambda row: sha256(f"explain:{ids[row]}".encode()).digest())
     chosen = np.zeros(len(ids), bool)
-    chosen[keyed if most is None or small(len(keyed) - most) else keyed[:most]] = True
+    chosen[rows[by_key([ids[row] for row in rows.tolist()], most)]] = True
     kept, first = [], 0
     for batch in silver.batches("notes.parquet", [*dict.fromkeys([*columns, "hadm_id"])]):
         wanted = chosen[first : first + batch.num_rows]

@@ -24,7 +24,7 @@ from scipy.sparse import csr_array
 from chartcode.artifacts import Artifact, atomic_file, writing
 from chartcode.coders.base import Coder, gold_of
 from chartcode.evaluation import faithfulness, intervals, plausibility
-from chartcode.evaluation.evidence import Looked, Pair, look
+from chartcode.evaluation.evidence import Looked, Pair, by_key, look
 from chartcode.evaluation.recalibration import Calibrator
 from chartcode.params import EvaluateParams, ExplainParams
 from chartcode.privacy import Guarded, ends, publish
@@ -80,7 +80,7 @@ def explain(
         looked = look(coder, silver, bronze, labels, split, threshold, calibrator, params.notes)
         if boundary is None:
             boundary = plausibility.best_boundary([(p.shares, p.gold) for p in looked.pairs if p.gold is not None])
-        numbers[split] = _plausible(looked, boundary, evaluate) | _faithful(looked, coder, params.seed, evaluate)
+        numbers[split] = _plausible(looked, boundary, evaluate) | _faithful(looked, coder, params, evaluate)
         spans.append(_spans(looked))
     about = {"boundary": boundary if boundary != plausibility.NOTHING else None, "words": list(faithfulness.WORDS)}
     return Explained(name, numbers, pa.concat_tables(spans), about)
@@ -122,16 +122,19 @@ def _plausible(looked: Looked, boundary: float, evaluate: EvaluateParams) -> Num
     return publish(numbers, len(_patients(looked, pairs)))
 
 
-def _faithful(looked: Looked, coder: Coder[Any], seed: int, evaluate: EvaluateParams) -> Numbers:
-    """How far the evidence moves the score, on the codes that are called."""
-    pairs = [pair for pair in looked.pairs if pair.called]
+def _faithful(looked: Looked, coder: Coder[Any], params: ExplainParams, evaluate: EvaluateParams) -> Numbers:
+    """How far the evidence moves the score, on codes that are called: at most `faithful_pairs` of them."""
+    notes = looked.notes.column("note_id").to_pylist()
+    called = [pair for pair in looked.pairs if pair.called]
+    kept = by_key([f"{notes[pair.row]}:{pair.code}" for pair in called], params.faithful_pairs)
+    pairs = [called[place] for place in kept]
     column = {code: place for place, code in enumerate(coder.codes)}
     questions = []
     for pair in pairs:
         order = np.argsort(-pair.shares, kind="stable")
         strongest = order[pair.shares[order] > 0]
         questions.append(faithfulness.Question(pair.row, column[pair.code], looked.words[pair.row].clean, strongest))
-    after = faithfulness.curves(coder, looked.notes, questions, seed)
+    after = faithfulness.curves(coder, looked.notes, questions, params.seed)
     numbers = {"faithful_pairs": Guarded.count(len(pairs))}
     for name, values in faithfulness.measures([pair.score for pair in pairs], after).items():
         numbers[name] = mean = _mean(values.tolist())
