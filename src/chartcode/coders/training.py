@@ -199,9 +199,9 @@ class _Run:
             self.state.best, self.best = epoch, _copy(self.network)
         waited = epoch - self.state.best
         self.state.done = epoch + 1 == self.params.epochs or waited >= self.params.patience
+        self._save()
         self.curves(entry)
         self._say(epoch, entry, read, filled, seconds)
-        self._save()
 
     def _update(self, rows: Array) -> int:
         """One step of the optimizer; the tokens that were computed for it, pads among them."""
