@@ -68,9 +68,12 @@ def write_scores(
     codes: list[str] = CODES,
     order: slice = slice(None),
     sparse: bool = False,
+    history: list[dict[str, float]] | None = None,
 ) -> None:
     """data/scores/<coder> under `folder`."""
     with writing(folder / f"data/scores/{coder}", "synthetic") as writer:
+        if history:
+            writer.json("history.json", history)
         for split in ("val", "test"):
             rows = np.flatnonzero(split == SPLIT)[order]
             said = scores[rows]

@@ -36,6 +36,7 @@ def test_two_runs_write_the_same_bytes_and_nothing_else(hospital: Path, evaluate
         "data/evaluation/tfidf/thresholds.json",
         "metrics/tfidf/metrics.json",
         *curves,
+        "metrics/tfidf/plots/training.csv",
         "metrics/tfidf/slices.json",
         "params.yaml",
     ]
@@ -229,3 +230,22 @@ def test_calibrated_scores_lie_less_and_both_curves_are_kept(hospital: Path, eva
     first = tree(hospital)
     assert evaluate("tfidf") == 0
     assert tree(hospital) == first
+
+
+HISTORY = [{"loss": 0.4, "map": 0.3, "micro_f1": 0.25}, {"loss": 0.3, "map": 0.4, "micro_f1": 0.35}]
+
+
+def test_how_training_went_is_told_epoch_by_epoch_where_val_is_told(hospital: Path, evaluate: Run) -> None:
+    curve = hospital / "metrics/tfidf/plots/training.csv"
+    evaluate("tfidf")
+    assert curve.read_text() == "epoch,loss,map,micro_f1\n"
+    truth, scores = truth_and_scores()
+    write_scores(hospital, scores, history=HISTORY)
+    evaluate("tfidf")
+    assert [line.split(",") for line in curve.read_text().splitlines()[1:]] == [
+        ["1.0000", "0.4000", "0.3000", "0.2500"], ["2.0000", "0.3000", "0.4000", "0.3500"],
+    ]  # fmt: skip
+    write_gold(hospital, truth, patients=5)
+    write_scores(hospital, scores, history=HISTORY)
+    evaluate("tfidf")
+    assert curve.read_text() == "epoch,loss,map,micro_f1\n", "numbers of five patients"

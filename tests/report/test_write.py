@@ -153,3 +153,12 @@ def test_a_script_in_a_note_is_read_and_never_run(tmp_path: Path) -> None:
 def test_examples_of_restricted_notes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="notes of mimic-iv are shown in no report"):
         examples(*open_artifacts(tmp_path, "mimic-iv"), {})
+
+
+def test_a_training_is_drawn_where_there_was_one(run: Run, tmp_path: Path) -> None:
+    target = run.metrics / "plots/training.csv"
+    assert target.read_text() == "epoch,loss,map,micro_f1\n" and ">Training<" not in texts(run, tmp_path)[0]
+    target.write_text("epoch,loss,map,micro_f1\n1.0,0.4,0.3,0.25\n2.0,0.3,0.4,0.35\n")
+    page, _ = texts(run, tmp_path)
+    target.write_text("epoch,loss,map,micro_f1\n")
+    assert page.count(">Training<") == 1 and ">micro-F1</text>" in page

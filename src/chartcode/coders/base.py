@@ -10,7 +10,7 @@ Legend: N notes, L labels, F features.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
@@ -58,6 +58,9 @@ class Coder(ABC, Generic[ParamsT]):
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]]  # columns of silver that `scores` looks at
     codes: Sequence[str]  # (L,) its label space, in the order of the columns of `scores`
+    history: Sequence[
+        Mapping[str, float]
+    ] = ()  # of a coder trained by epochs: loss, map and micro_f1 on val, an entry each
 
     @classmethod
     @abstractmethod
@@ -108,10 +111,15 @@ def labelled_notes(silver: Artifact, labels: Gold, *splits: str) -> LabelledNote
 
 
 def write_scores(writer: Writer, coder: Coder[Any], notes: LabelledNotes) -> None:
-    """Score the notes, read once; `<split>.npz` each: scores float32 (N, L), hadm_ids (N,), codes (L,)."""
+    """Score the notes, read once; `<split>.npz` each: scores float32 (N, L), hadm_ids (N,), codes (L,).
+
+    A coder trained by epochs leaves history.json too: `evaluate` draws it, and reads no model.
+    """
     scores = coder.scores(notes.read(coder.reads))
     if scores.shape != (len(notes.hadm_ids), len(coder.codes)) or scores.dtype != np.float32:
         raise TypeError(f"{coder.name}: scores must be float32 {(len(notes.hadm_ids), len(coder.codes))}")
+    if coder.history:
+        writer.json("history.json", list(coder.history))
     codes = np.array(list(coder.codes), dtype=str)
     for split in np.unique(notes.splits).tolist():
         rows = notes.splits == split

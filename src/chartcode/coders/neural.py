@@ -104,6 +104,7 @@ class NeuralCoder(Coder[NeuralParams]):
         if {n: t.shape for n, t in weights.items()} != {n: t.shape for n, t in own.items()}:
             raise ArtifactError(f"{path}: weights of another network than coder.json says; fit the coder anew")
         self.network.load_state_dict(weights)
+        self.history = artifact.json("history.json")
         self.device = best_device()
         self.network.to(self.device).train(False)
         return self

@@ -2,7 +2,8 @@
 
 - metrics/<coder>/metrics.json, through DVCLive: {coder: {val: {...}, test: {...}}}, rounded, keys sorted;
 - metrics/<coder>/slices.json: the same by group of notes and of labels, {coder: {split: {dimension: {group: {...}}}}};
-- metrics/<coder>/plots/: precision-recall on a fixed grid of recalls, reliability in merged equal-mass bins;
+- metrics/<coder>/plots/: precision-recall on a fixed grid of recalls, reliability in merged equal-mass bins, and how
+  training went, an epoch a row (no row for a coder without epochs);
 - data/evaluation/<coder>/: per_code.parquet (never in Git: recall times support gives small counts away), the tables of
   errors.py, reliability.parquet (curves of the scores as judged and, with evaluate.calibrate, as the coder gave them),
   and thresholds.json and calibration.npz (with evaluate.calibrate), which serving reads.
@@ -38,6 +39,7 @@ SPLITS = ("val", "test")  # thresholds come from the first
 SCORES = Path("data/scores")
 TABLES = ("per_code", "confusions", "notes", "suspects", "reliability")
 CURVES = {"precision_recall": ("recall", "precision"), "reliability": ("predicted", "observed")}
+TRAINING = ("loss", "map", "micro_f1")  # of train; of val, in the training loop's own short look
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Judged:
     tables: dict[str, pa.Table]
     thresholds: dict[str, Any]
     calibrator: Calibrator | None
+    history: NDArray[np.float64]  # (E, 3), TRAINING of each epoch
 
 
 def coder_from(arguments: Sequence[str], scores: Path = SCORES) -> str:
@@ -86,7 +89,15 @@ def judge(coder: str, gold: Artifact, scores: Artifact, params: EvaluateParams) 
         {name: pa.concat_tables([found.tables[name] for found in judged.values()]) for name in TABLES},
         fitted.chosen.as_json(params.threshold),
         fitted.calibrator,
+        _history(scores, judged["val"].numbers),
     )
+
+
+def _history(scores: Artifact, val: dict[str, float | int | None]) -> NDArray[np.float64]:
+    """What was learned epoch by epoch (E, 3), where as much is told of val as it is now."""
+    told = all(val[name] is not None for name in ("map", "micro_f1"))
+    held = scores.json("history.json") if told and "history.json" in scores.names() else []
+    return np.array([[entry[name] for name in TRAINING] for entry in held]).reshape(-1, len(TRAINING))
 
 
 @dataclass(frozen=True)
@@ -206,9 +217,15 @@ def save(
         for split in SPLITS:
             # A file stands even without points: DVC wants every declared plot.
             points = judged.curves.get((name, split), np.zeros((0, 2)))
-            with atomic_file(folder / "plots" / f"{name}_{split}.csv") as path:
-                np.savetxt(path, points, f"%.{DECIMALS}f", ",", header=",".join(header), comments="", encoding="utf-8")
+            _write_curve(folder / "plots" / f"{name}_{split}.csv", header, points)
+    epochs = np.arange(1, len(judged.history) + 1)[:, None]
+    _write_curve(folder / "plots/training.csv", ("epoch", *TRAINING), np.hstack([epochs, judged.history]))
     return folder, cached
+
+
+def _write_curve(target: Path, header: Sequence[str], points: NDArray[np.float64]) -> None:
+    with atomic_file(target) as path:
+        np.savetxt(path, points, f"%.{DECIMALS}f", ",", header=",".join(header), comments="", encoding="utf-8")
 
 
 def _log_numbers(folder: Path, judged: Judged) -> None:

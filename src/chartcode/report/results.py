@@ -144,8 +144,15 @@ def _beside(coder: str, test: Numbers, known: Literature) -> list[Block]:
     ]
 
 
-def curves(points: Mapping[tuple[str, str], Sequence[svg.Point]], raw: Sequence[svg.Point] = ()) -> list[Block]:
-    """Precision over recall, and how far scores are probabilities; `raw`: test before calibration."""
+def curves(
+    points: Mapping[tuple[str, str], Sequence[svg.Point]],
+    raw: Sequence[svg.Point] = (),
+    epochs: Mapping[str, Sequence[svg.Point]] | None = None,
+) -> list[Block]:
+    """Precision over recall, and how far scores are probabilities; `raw`: test before calibration.
+
+    `epochs`: the numbers of a training by epoch, for a coder that has such.
+    """
     share = svg.Axis("", 0, 1)
     figures = []
     for name, title, x, y, caption in (
@@ -164,7 +171,16 @@ def curves(points: Mapping[tuple[str, str], Sequence[svg.Point]], raw: Sequence[
         series = [svg.Series("calibrated", after, True), svg.Series("as the coder gave them", raw, True)]
         chart = svg.lines("Reliability on test, before and after", *axes, series, diagonal=True)
         figures.append(Figure(chart, "Calibration learned on val; every number of this page is after it."))
+    if epochs:
+        figures.append(_training(epochs))
     return [Heading("Curves"), Columns(figures)] if figures else []
+
+
+def _training(epochs: Mapping[str, Sequence[svg.Point]]) -> Figure:
+    series = [svg.Series(name, points, True) for name, points in epochs.items()]
+    last = max(x for points in epochs.values() for x, _ in points)
+    chart = svg.lines("Training", svg.Axis("epoch", 0, max(5, last)), svg.Axis("", 0, 1), series)
+    return Figure(chart, "Loss on train, and val as training looks at it; the epoch that val likes best is kept.")
 
 
 def evidence(numbers: Mapping[str, Numbers], about: Mapping[str, Any]) -> list[Block]:

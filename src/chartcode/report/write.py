@@ -66,7 +66,7 @@ def blocks(run: Run, params: GoldParams) -> list[Block]:
     return [
         results.tiles(numbers, evidence),
         *results.headline(run.coder, numbers, literature(source, len(gold.codes))),
-        *results.curves(points, _raw(run.evaluation)),
+        *results.curves(points, _raw(run.evaluation), _epochs(run.metrics / "plots/training.csv")),
         *groups.groups(slices, micro_f1),
         Heading("Codes"),
         *codes.beside_mimic(per_code, linear_by_code(source, len(gold.codes)), source, titles),
@@ -147,6 +147,16 @@ def _raw(evaluation: Artifact) -> list[tuple[float, float]]:
     """The reliability curve of test before calibration; none without calibration."""
     rows = evaluation.table("reliability.parquet").to_pylist()
     return [(r["predicted"], r["observed"]) for r in rows if r["split"] == "test" and r["scores"] == "raw"]
+
+
+def _epochs(path: Path) -> dict[str, list[tuple[float, float]]]:
+    """The numbers of a training by epoch; none for a coder that has no epochs."""
+    if not path.is_file():
+        return {}
+    _, *lines = path.read_text(encoding="utf-8").splitlines()
+    rows = [[float(cell) for cell in line.split(",")] for line in lines]
+    names = ("loss", "MAP", "micro-F1") if rows else ()
+    return {name: [(row[0], row[at]) for row in rows] for at, name in enumerate(names, 1)}
 
 
 def _points(path: Path) -> list[tuple[float, float]]:
