@@ -34,7 +34,7 @@ from tests.coders.test_encoders import minilm
 
 PARAMS = TransformerParams(
     encoder="tiny", revision=None, tiny_pieces=200, tiny_layers=1, tiny_hidden=32, pooling="label_attention",
-    projection=16, chunk_tokens=16, max_tokens=96, label_init=False, r_drop=0.0, activation_checkpointing=False,
+    projection=16, chunk_tokens=16, max_tokens=96, head_lr=0.01, label_init=False, r_drop=0.0, activation_checkpointing=False,
     seed=1, batch_size=8, batch_tokens=2000, lr=0.01, warmup_ratio=0.1, weight_decay=0.01, epochs=3, patience=3,
     select_on="map", precision="fp32", compile=False, threads=1,
 )  # fmt: skip
