@@ -175,8 +175,9 @@ class TransformerCoder(NeuralCoder[TransformerParams]):
         """Vectors of `tiny`'s pieces from their company in the train notes, as LAAT's words; labels by their titles."""
         if self.params.encoder == TINY:
             table = self.network.encoder.get_input_embeddings().weight
+            pieces, width = table.shape
             with torch.no_grad():
-                table.copy_(torch.from_numpy(SPREAD * vectors(documents, *table.shape, self.params.seed)))
+                table.copy_(torch.from_numpy(SPREAD * vectors(documents, pieces, width, self.params.seed)))
         if self.params.label_init and isinstance(self.network.head, LabelAttention):
             self.start_from(titles(self.codes))
 
