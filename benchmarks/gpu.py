@@ -37,7 +37,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertModel, Trainer, TrainerCallback, TrainingArguments
+from transformers import BertConfig, BertModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from chartcode.coders.batches import Documents, updates
 from chartcode.coders.heads import make_head
@@ -269,7 +269,9 @@ def theirs(shape: Shape, bodies: Any, labels: sp.csr_matrix, precision: str) -> 
             use_cpu=not torch.cuda.is_available(), remove_unused_columns=False,
         )  # fmt: skip
         watch = Watch(clock)
-        InOrder(Padded(network(shape, chunk)), arguments, train_dataset=rows, callbacks=[watch]).train()
+        trainer = InOrder(Padded(network(shape, chunk)), arguments, train_dataset=rows, callbacks=[watch])
+        trainer.remove_callback(PrinterCallback)  # a line an update, into the table
+        trainer.train()
     clock.tick()
     return judged("plain Trainer, padded", chunk, clock, plan, shape, lengths)
 

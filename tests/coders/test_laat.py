@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from structlog.testing import capture_logs
 
 from chartcode.artifacts import MANIFEST, Artifact, writing
 from chartcode.coders.base import FloatArray, Span
@@ -161,6 +162,11 @@ def test_words_beyond_the_budget_are_not_read_and_sections_of_diagnoses_go_first
     assert len(read) == coder.params.max_words
     assert read[-1] == "hypertension"
     assert "Name" not in read
+    with capture_logs() as said:
+        fresh = LaatCoder(coder.params, coder.codes, coder.words)
+        fresh.scores([pa.record_batch({"text": [text, "slept well"], "sections": [sections, []]})])
+    (entry,) = [entry for entry in said if entry["event"] == "notes were longer than the coder reads"]
+    assert (entry["log_level"], entry["cut"], entry["of"]) == ("warning", 1, 2)
 
 
 def evidence(coder: LaatCoder, count: int, asked: list[list[str]]) -> list[list[list[Span]]]:

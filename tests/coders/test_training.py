@@ -26,7 +26,7 @@ from chartcode.coders.scoring import Network, logits_of
 from chartcode.coders.training import Place, document_loss, train
 from chartcode.coders.watching import judged
 from chartcode.errors import DataError
-from tests.coders.tiny import CODE, LABELS, TinyNetwork, notes, params
+from tests.coders.tiny import CODE, LABELS, NETWORKS, TinyNetwork, notes, params
 from tests.conftest import ROOT
 
 PLACE = Place("tiny", CODE)
@@ -285,9 +285,10 @@ def until(path: Path, updates: int, deadline: float = 120) -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_a_run_killed_with_no_warning_ends_as_an_unbroken_one(elsewhere: Path) -> None:
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_run_killed_with_no_warning_ends_as_an_unbroken_one(elsewhere: Path, kind: str) -> None:
     """kill -9 of the process, the same command again, and again."""
-    command = script(elsewhere, "resumed.safetensors", "0.02")
+    command = script(elsewhere, "resumed.safetensors", "0.02", "0.1", kind)
     for updates in (7, 25):
         process = subprocess.Popen(command, cwd=elsewhere, env=environment(elsewhere), stderr=subprocess.DEVNULL)
         for _ in until(elsewhere, updates):
@@ -298,11 +299,12 @@ def test_a_run_killed_with_no_warning_ends_as_an_unbroken_one(elsewhere: Path) -
     resumed = weights_when_done(command, elsewhere, "resumed")
     for path in kept(elsewhere):
         path.unlink()
-    assert same_bits(resumed, weights_when_done(script(elsewhere, "whole.safetensors"), elsewhere))
+    assert same_bits(resumed, weights_when_done(script(elsewhere, "whole.safetensors", "0", "0.1", kind), elsewhere))
 
 
 @pytest.mark.slow
-def test_two_processes_take_the_steps_of_one(elsewhere: Path) -> None:
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_two_processes_take_the_steps_of_one(elsewhere: Path, kind: str) -> None:
     """Over gloo, with the variables that `accelerate launch` sets; the second ends without a file of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -311,12 +313,14 @@ def test_two_processes_take_the_steps_of_one(elsewhere: Path) -> None:
     for rank in "01":
         told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         variables = environment(elsewhere) | told | {"ACCELERATE_USE_CPU": "true"}
-        command = script(elsewhere, f"process{rank}.safetensors", "0", "0")
+        command = script(elsewhere, f"process{rank}.safetensors", "0", "0", kind)
         processes.append(subprocess.Popen(command, cwd=elsewhere, env=variables, stderr=subprocess.PIPE, text=True))
     said = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert not (elsewhere / "process1.safetensors").exists()
     together = load_file(elsewhere / "process0.safetensors")
-    alone = weights_when_done(script(elsewhere, "alone.safetensors", "0", "0"), elsewhere, "alone")
+    alone = weights_when_done(script(elsewhere, "alone.safetensors", "0", "0", kind), elsewhere, "alone")
     for name, weight in alone.items():
-        torch.testing.assert_close(together[name], weight, atol=1e-5, rtol=0)
+        # A key's bias moves no softmax: its gradient is rounding alone, of which Adam makes steps nonetheless.
+        if not name.endswith("key.bias"):
+            torch.testing.assert_close(together[name], weight, atol=1e-5, rtol=0)

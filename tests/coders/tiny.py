@@ -1,13 +1,14 @@
 """A training of seconds, for tests: a network of a few hundred weights and notes of random words.
 
 Run as a script it trains and writes its weights, alone, to be killed, or as one of several processes:
-`python -m tests.coders.tiny OUT [SECONDS_A_PIECE [DROPOUT]]`.
+`python -m tests.coders.tiny OUT [SECONDS_A_PIECE [DROPOUT [tiny | transformer]]]`.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -55,6 +56,23 @@ class TinyNetwork(Network):
         return self.dropout(embedded)
 
 
+def chunked_encoder(dropout: float) -> Network:
+    """The transformer's network, as small."""
+    from transformers import BertConfig, BertModel
+
+    from chartcode.coders.transformer import ChunkedEncoder
+
+    torch.manual_seed(0)
+    size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    share = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    encoder = BertModel(BertConfig(vocab_size=WORDS, max_position_embeddings=8, **size, **share))
+    encoder.pooler = None
+    return ChunkedEncoder(encoder, LabelAttention(8, LABELS, 8), 8)
+
+
+NETWORKS: dict[str, Callable[[float], Network]] = {"tiny": TinyNetwork, "transformer": chunked_encoder}
+
+
 def notes(count: int, seed: int) -> Labelled:
     """A label is coded where its word (its number + 1) stands in the note."""
     rng = np.random.default_rng(seed)
@@ -72,7 +90,8 @@ def main() -> None:
         time.sleep(pause)
         return document_loss(network, ids, mask, targets)
 
-    network = TinyNetwork(float(sys.argv[3]) if len(sys.argv) > 3 else 0.1)
+    kind = sys.argv[4] if len(sys.argv) > 4 else "tiny"
+    network = NETWORKS[kind](float(sys.argv[3]) if len(sys.argv) > 3 else 0.1)
     train(network, notes(64, 1), notes(32, 2), params(), Place("tiny", CODE), slow)
     save_file(network.state_dict(), out)
 

@@ -228,8 +228,6 @@ def _tiny(params: EncoderParams, texts: Callable[[], Iterable[str]]) -> tuple[di
         "max_position_embeddings": 512,
         "type_vocab_size": 1,
         "pad_token_id": SPECIAL.index("[PAD]"),
-        "initializer_range": params.tiny_hidden
-        ** -0.5,  # BERT's 0.02 is made for its 768; narrower states would stand still
     }
     return config, tokenizer
 

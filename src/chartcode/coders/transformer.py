@@ -22,14 +22,15 @@ from torch import Tensor, nn
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.coders.base import LabelledNotes
-from chartcode.coders.batches import Document
+from chartcode.coders.batches import Document, Documents
 from chartcode.coders.chunks import PieceReader
-from chartcode.coders.encoders import EncoderParams, most_tokens, pretrained, restore
+from chartcode.coders.encoders import TINY, EncoderParams, most_tokens, pretrained, restore
 from chartcode.coders.heads import Head, LabelAttention, make_head
 from chartcode.coders.neural import NeuralCoder, described
 from chartcode.coders.packed import NAME, Packing
 from chartcode.coders.scoring import Network
 from chartcode.coders.training import TrainingParams, document_loss
+from chartcode.coders.words import vectors
 from chartcode.errors import DataError
 from chartcode.icd import dotted
 from chartcode.lineage import code_digest
@@ -37,6 +38,7 @@ from chartcode.params import Positive
 
 PACKABLE = {"bert", "modernbert", "roberta"}  # architectures held to their padded selves by a test
 ENCODER = Path("models/encoder")
+SPREAD = 0.2  # of the first vectors of tiny's pieces; behind a LayerNorm the smaller ones turn the faster
 
 
 class TransformerParams(TrainingParams, EncoderParams):
@@ -48,6 +50,7 @@ class TransformerParams(TrainingParams, EncoderParams):
     projection: Positive
     chunk_tokens: Positive | None
     max_tokens: Annotated[int, Field(ge=8)]
+    head_lr: Annotated[float, Field(gt=0)]
     label_init: bool
     r_drop: Annotated[float, Field(ge=0)]
     activation_checkpointing: bool
@@ -56,9 +59,9 @@ class TransformerParams(TrainingParams, EncoderParams):
 class ChunkedEncoder(Network):
     """An encoder of transformers under a head; chunks begin at every multiple of `chunk` tokens (None: one chunk)."""
 
-    def __init__(self, encoder: Any, head: Head, chunk: int | None) -> None:
+    def __init__(self, encoder: Any, head: Head, chunk: int | None, head_lr: float | None = None) -> None:
         super().__init__()
-        self.encoder, self.head, self.chunk = encoder, head, chunk
+        self.encoder, self.head, self.chunk, self.head_lr = encoder, head, chunk, head_lr
         self.kind = str(encoder.config.model_type)
         self.padded_attention = encoder.config._attn_implementation
         positions = getattr(getattr(encoder, "embeddings", None), "position_embeddings", None)
@@ -109,6 +112,16 @@ class ChunkedEncoder(Network):
         whole[mask] = states[0]
         return whole
 
+    def groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        """Parameter groups for AdamW, the head's at its own rate: it is fresh where the encoder knows a language."""
+        fresh = {id(parameter) for parameter in self.head.parameters()}
+        found = []
+        for group in super().groups(lr, weight_decay):
+            for rate, of_head in ((lr, False), (self.head_lr or lr, True)):
+                members = [parameter for parameter in group["params"] if (id(parameter) in fresh) is of_head]
+                found.append(group | {"params": members, "lr": rate})
+        return found
+
     def compile(self, *options: Any, **more: Any) -> None:
         """torch.compile of the encoder, where the time goes; what packs around it has other shapes each time."""
         self.encoder.compile(*options, **more)
@@ -125,6 +138,7 @@ class TransformerCoder(NeuralCoder[TransformerParams]):
     """A chunked encoder."""
 
     name: ClassVar[str] = "transformer"
+    network: ChunkedEncoder
 
     def __init__(self, params: TransformerParams, codes: list[str], encoder: Any, tokenizer: Path) -> None:
         self.reader = PieceReader(tokenizer, params.chunk_tokens, params.max_tokens)
@@ -137,7 +151,7 @@ class TransformerCoder(NeuralCoder[TransformerParams]):
         torch.manual_seed(params.seed)
         hidden = int(encoder.config.hidden_size)
         head = make_head(params.pooling, hidden, len(codes), params.projection, chunk or params.max_tokens)
-        super().__init__(params, codes, ChunkedEncoder(encoder, head, chunk))
+        super().__init__(params, codes, ChunkedEncoder(encoder, head, chunk, params.head_lr))
 
     @classmethod
     def fit(
@@ -154,12 +168,18 @@ class TransformerCoder(NeuralCoder[TransformerParams]):
         tokenizer.write_bytes(artifact.path("tokenizer.json").read_bytes())
         writer.json("config.json", artifact.json("config.json"))
         coder = cls(params, list(train.codes), pretrained(artifact), tokenizer)
-        network = coder.network
-        if params.label_init and isinstance(network.head, LabelAttention):
-            coder.start_from(titles(coder.codes))
-        if params.activation_checkpointing and isinstance(network, ChunkedEncoder):
-            network.checkpointing(True)
+        coder.network.checkpointing(params.activation_checkpointing)
         coder.learn(train, val, code_digest(f"stages/{cls.name}.py"), writer)
+
+    def begin(self, documents: Documents) -> None:
+        """Vectors of `tiny`'s pieces from their company in the train notes, as LAAT's words; labels by their titles."""
+        if self.params.encoder == TINY:
+            table = self.network.encoder.get_input_embeddings().weight
+            pieces, width = table.shape
+            with torch.no_grad():
+                table.copy_(torch.from_numpy(SPREAD * vectors(documents, pieces, width, self.params.seed)))
+        if self.params.label_init and isinstance(self.network.head, LabelAttention):
+            self.start_from(titles(self.codes))
 
     @classmethod
     def load(cls, artifact: Artifact) -> Self:
