@@ -233,6 +233,12 @@ def test_a_rare_code_has_its_share_as_its_score(tmp_path: Path, encoder: Path) -
     np.testing.assert_allclose(found[:, 2], 160.5 / 161, rtol=1e-5)
 
 
+def test_codes_that_are_all_rare_make_a_coder_without_trees(tmp_path: Path, encoder: Path) -> None:
+    found = fitted(tmp_path / "model", encoder, min_positives=1000).scores(TEST.read(BoostedCoder.reads))
+    shares = (TRAIN.labels.toarray().sum(axis=0) + 0.5) / 161
+    np.testing.assert_allclose(found, np.tile(shares, (60, 1)), rtol=1e-5)
+
+
 def test_facts_are_counted_in_the_note_and_unknown_ones_are_missing() -> None:
     text = "Discharge Medications:\n1. aspirin 81 mg\n\n2. metoprolol 12.5 mg\nDischarge Diagnosis:\nhypertension\n"
     middle = text.index("Discharge Diagnosis")
