@@ -12,6 +12,8 @@ from dvc.utils.hydra import apply_overrides
 from pydantic import Field
 
 from chartcode import params
+from chartcode.coders.boosted import BoostedParams
+from chartcode.coders.ensemble import EnsembleParams
 from chartcode.coders.laat import LaatParams
 from chartcode.coders.tfidf import TfidfParams
 from chartcode.coders.transformer import TransformerParams
@@ -32,6 +34,8 @@ MODELS = [
     TfidfParams,
     LaatParams,
     TransformerParams,
+    BoostedParams,
+    EnsembleParams,
     EvaluateParams,
     params.ExplainParams,
 ]

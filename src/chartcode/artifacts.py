@@ -142,6 +142,11 @@ class Writer:
         with self.path(name).open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
             yield file  # type: ignore[misc]
 
+    def take(self, artifact: Artifact, folder: str) -> None:
+        """Copy a verified artifact whole, its manifest too, into sub-folder `folder`: `Artifact` opens it there."""
+        for name in (*artifact.names(), MANIFEST):
+            shutil.copyfile(artifact.folder / name, self.path(f"{folder}/{name}"))
+
     def seal(self, source: str, inputs: dict[str, str], code: str) -> None:
         """Sync every file and write the manifest, last."""
         names = sorted(p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.is_file())

@@ -29,6 +29,8 @@ SECTIONS = (
     "tfidf",
     "laat",
     "transformer",
+    "boosted",
+    "ensemble",
     "evaluate",
     "explain",
 )

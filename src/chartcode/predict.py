@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from chartcode.evaluation.recalibration import Calibrator
 
 NOTES = RawTable("notes", "", (Column("note_id", "string", required=True), Column("text", "string", required=True)))
+UNKNOWN = {"age": pa.int16(), "sex": pa.string()}  # columns of silver that a file of notes has not
 TOGETHER = 8192  # notes scored at once: one reading of a large model's weights
 ROWS = 1 << 20  # notes x codes put in order at once
 
@@ -103,7 +104,7 @@ def _rows(ids: pa.Array, scores: FloatArray, coder: Coder[Any], top: int | None,
 
 
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
-    """note_id, cleaned text and its sections, a few hundred notes at a time."""
+    """note_id, cleaned text, its sections, and age and sex unknown, a few hundred notes at a time."""
     seen: set[str] = set()
     for cells in _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path):
         checked = check(cells, NOTES)
@@ -116,7 +117,8 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
         if cells.num_rows:
             cleaned = clean_batch(checked.rows.column("text"))
             columns = [checked.rows.column("note_id"), *(cleaned.field(name) for name in ("text", "sections"))]
-            yield pa.record_batch(columns, names=["note_id", "text", "sections"])
+            columns += [pa.nulls(cells.num_rows, kind) for kind in UNKNOWN.values()]
+            yield pa.record_batch(columns, names=["note_id", "text", "sections", *UNKNOWN])
 
 
 def _parquet(path: Path) -> Iterator[pa.RecordBatch]:

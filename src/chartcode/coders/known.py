@@ -14,6 +14,8 @@ CODERS = {
     "tfidf": "TfidfCoder",
     "laat": "LaatCoder",
     "transformer": "TransformerCoder",
+    "boosted": "BoostedCoder",
+    "ensemble": "EnsembleCoder",
 }  # module of chartcode.coders and its class
 
 

@@ -1,0 +1,211 @@
+"""Several coders heard together: one weight a coder, the same for every code, fitted on val.
+
+z = b + sum over members m of w_m logit(score of m), w_m >= 0. b and w make the cross-entropy of val's codes least: a
+convex problem of few unknowns, so that thresholds which are later chosen on val are hardly the worse for it
+(DECISIONS.md). A member of weight 0 is left out: never asked, not stored.
+Its part is w_m times the spread of its logits on val, as a share of all members'; evidence is shared out by it.
+
+A folder holds coder.json (codes, bias, weights, parts) and members/<name>/, the whole folder of each coder that counts.
+Legend: M members, N notes, L labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit, logit
+
+from chartcode.artifacts import Artifact, Writer
+from chartcode.coders.base import Coder, FloatArray, LabelledNotes, Span
+from chartcode.coders.known import load_coder
+from chartcode.errors import ArtifactError, DataError
+from chartcode.logs import log
+from chartcode.params import Section
+
+Array = np.ndarray[Any, Any]
+SCORES = Path("data/scores")
+MODELS = Path("models")
+EPS = 1e-6  # a score is never taken for surer than this; float32 has scores of exactly 0 and 1
+LARGEST = 10.0  # of a weight, where a few val notes would let it grow without end
+DIGITS = 6  # of a stored weight: the last ones are the optimizer's
+ROWS = 1 << 20  # notes x codes worked on at once
+MOST_SPANS = 50  # evidence spans a note and code
+
+
+class EnsembleParams(Section):
+    """Who is heard."""
+
+    section: ClassVar[str] = "ensemble"
+    members: Annotated[list[Literal["tfidf", "laat", "transformer"]], Field(min_length=1)]
+
+    @field_validator("members")
+    @classmethod
+    def _once_each(cls, members: list[str]) -> list[str]:
+        if len(set(members)) < len(members):
+            raise ValueError("a coder is named twice")
+        return members
+
+
+class EnsembleCoder(Coder[EnsembleParams]):
+    """A weighted sum of other coders' logits."""
+
+    name: ClassVar[str] = "ensemble"
+    reads: ClassVar[tuple[str, ...]] = ("text", "sections", "age", "sex")  # whatever a member may look at
+
+    def __init__(self, artifact: Artifact) -> None:
+        described = artifact.json("coder.json")
+        try:
+            self.codes = [str(code) for code in described["codes"]]
+            self.weights = {str(name): float(weight) for name, weight in described["weights"].items()}
+            self.parts = {name: float(described["parts"][name]) for name in self.weights}
+            self.bias = float(described["bias"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            file = artifact.path("coder.json")
+            raise ArtifactError(f"{file}: written by another version; fit the coder anew") from None
+        used = [name for name, weight in self.weights.items() if weight > 0]
+        self.members = {name: load_coder(Artifact(artifact.folder / "members" / name)) for name in used}
+        for name, member in self.members.items():
+            if set(member.codes) != set(self.codes):
+                raise ArtifactError(f"{artifact.folder}/members/{name}: codes other than coder.json's; fit it anew")
+
+    @classmethod
+    def fit(
+        cls,
+        params: EnsembleParams,
+        train: LabelledNotes,  # noqa: ARG003 - the members have learned from it
+        val: LabelledNotes,
+        writer: Writer,
+        scores: Path = SCORES,
+        models: Path = MODELS,
+    ) -> None:
+        """Weigh the members by their scores of val in folder `scores`; train is the members' business.
+
+        Raises DataError when a member's scores are not of these notes and codes.
+        """
+        held = [scores_of(Artifact(scores / name), "val", val.codes, val.hadm_ids) for name in params.members]
+        bias, *fitted = fit_weights(held, val.labels).tolist()
+        weights = dict(zip(params.members, fitted, strict=True))
+        spread = {name: weights[name] * float(_logit(s).std()) for name, s in zip(params.members, held, strict=True)}
+        total = sum(spread.values()) or 1.0
+        parts = {name: round(size / total, DIGITS) for name, size in spread.items()}
+        described = {"coder": cls.name, "codes": list(val.codes), "params": params.model_dump(mode="json")}
+        writer.json("coder.json", described | {"bias": bias, "weights": weights, "parts": parts})
+        for name in (name for name, weight in weights.items() if weight > 0):
+            model = Artifact(models / name)
+            if set(load_coder(model).codes) != set(val.codes):
+                raise DataError(f"{model.folder}: codes other than gold's; run `dvc repro {name}`")
+            writer.take(model, f"members/{name}")
+        log(cls.name).info("weights", bias=bias, **weights)
+
+    @classmethod
+    def load(cls, artifact: Artifact) -> Self:
+        """The members' coders from inside the folder, each verified by its own manifest."""
+        return cls(artifact)
+
+    def scores(self, notes: Iterable[pa.RecordBatch]) -> FloatArray:
+        """What the members' scores come to together, float32 (N, L). The notes are held for all to read."""
+        batches = list(notes)
+        held = {}
+        for name, member in self.members.items():
+            found = member.scores(batch.select(list(member.reads)) for batch in batches)
+            held[name] = found[:, _places(member.codes, self.codes)]
+        return self.combine(held, sum(batch.num_rows for batch in batches))
+
+    def combine(self, scores: Mapping[str, FloatArray], notes: int) -> FloatArray:
+        """Scores (N, L) from those of the members, columns in the order of `codes`."""
+        found = np.empty((notes, len(self.codes)), np.float32)
+        for part in _parts(notes, len(self.codes)):
+            z = np.full((part.stop - part.start, len(self.codes)), self.bias)
+            for name in self.members:
+                z += self.weights[name] * _logit(scores[name][part])
+            found[part] = expit(z)
+        return found
+
+    def evidence(self, notes: Iterable[pa.RecordBatch], asked: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
+        """The members' spans: a member's weights in a note sum to its part in the ensemble, equal spans are added."""
+        if any(code not in set(self.codes) for codes in asked for code in codes):
+            raise DataError("asked: a code is not in this coder's label space")
+        batches = list(notes)
+        found: list[list[dict[tuple[int, int], float]]] = [[{} for _ in codes] for codes in asked]
+        for name, member in self.members.items():
+            read = (batch.select([*member.reads, "edits"]) for batch in batches)
+            for row, spans_of in enumerate(member.evidence(read, asked)):
+                for place, spans in enumerate(spans_of):
+                    total, added = sum(span.weight for span in spans), found[row][place]
+                    for start, end, weight in spans:
+                        key = (start, end)
+                        added[key] = added.get(key, 0.0) + self.parts[name] * weight / total
+        return [[_strongest(spans) for spans in spans_of] for spans_of in found]
+
+
+def scores_of(scores: Artifact, split: str, codes: Sequence[str], hadm_ids: Array) -> FloatArray:
+    """A coder's stored scores (N, L) of these notes, columns in the order of `codes`.
+
+    Raises DataError when they are of other notes or other codes.
+    """
+    held, file = scores.npz(f"{split}.npz"), f"{scores.folder}/{split}.npz"
+    if not np.array_equal(held["hadm_ids"], hadm_ids):
+        raise DataError(f"{file}: notes other than gold's; run `dvc repro {scores.folder.name}`")
+    if sorted(held["codes"].tolist()) != sorted(codes):
+        raise DataError(f"{file}: codes other than gold's; run `dvc repro {scores.folder.name}`")
+    found: FloatArray = held["scores"][:, _places(held["codes"].tolist(), codes)]
+    return found
+
+
+def write_combined(writer: Writer, coder: EnsembleCoder, notes: LabelledNotes, scores: Path = SCORES) -> None:
+    """`<split>.npz` each, as base.write_scores makes them, from the members' stored scores: no note is read again."""
+    for split in np.unique(notes.splits).tolist():
+        hadm_ids = notes.hadm_ids[notes.splits == split]
+        held = {name: scores_of(Artifact(scores / name), split, coder.codes, hadm_ids) for name in coder.members}
+        found, codes = coder.combine(held, len(hadm_ids)), np.array(coder.codes, dtype=str)
+        writer.npz(f"{split}.npz", rows=len(hadm_ids), scores=found, hadm_ids=hadm_ids, codes=codes)
+
+
+def fit_weights(scores: Sequence[FloatArray], truth: Any) -> Array:
+    """b and the weight of each member (1 + M,) that make the cross-entropy of truth, CSR (N, L), least."""
+    start = np.array([0.0, *np.full(len(scores), 1 / len(scores))])
+    bounds = [(-2 * LARGEST, 2 * LARGEST), *[(0.0, LARGEST)] * len(scores)]
+    options = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-9}
+    found = minimize(cross_entropy, start, (scores, truth), "L-BFGS-B", jac=True, bounds=bounds, options=options)
+    return np.asarray(found.x).round(DIGITS) + 0.0  # no -0.0
+
+
+def cross_entropy(x: Array, scores: Sequence[FloatArray], truth: Any) -> tuple[float, Array]:
+    """Mean over notes and labels at b, w = x, and its gradient."""
+    total, gradient = 0.0, np.zeros(len(x))
+    for part in _parts(*truth.shape):
+        given = truth[part].toarray()
+        logits = [_logit(found[part]) for found in scores]
+        z = x[0] + sum(w * found for w, found in zip(x[1:], logits, strict=True))
+        total -= float((given * z + log_expit(-z)).sum())
+        over = expit(z) - given  # d loss / d z
+        gradient += [over.sum(), *((over * found).sum() for found in logits)]
+    cells = truth.shape[0] * truth.shape[1]
+    return total / cells, gradient / cells
+
+
+def _logit(scores: Array) -> Array:
+    return np.asarray(logit(np.clip(scores.astype(np.float64), EPS, 1 - EPS)))
+
+
+def _parts(notes: int, labels: int) -> list[slice]:
+    """Slices over notes, about ROWS notes x codes each."""
+    step = max(1, ROWS // max(1, labels))
+    return [slice(start, min(start + step, notes)) for start in range(0, notes, step)]
+
+
+def _places(codes: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Where each wanted code stands in `codes`."""
+    place = {code: number for number, code in enumerate(codes)}
+    return [place[code] for code in wanted]
+
+
+def _strongest(spans: Mapping[tuple[int, int], float]) -> list[Span]:
+    order = sorted(spans, key=lambda key: (-spans[key], key))[:MOST_SPANS]
+    return [Span(*key, spans[key]) for key in order]
