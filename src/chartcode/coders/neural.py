@@ -4,8 +4,10 @@ A folder holds coder.json (coder, params, codes), model.safetensors (weights by 
 and what the coder adds. Weights that do not fit their network in name or shape are refused.
 
 Evidence of a code is attention x input gradient (AttInGrad: Edin et al. 2024, "An Unsupervised Approach to Achieve
-Supervised-Level Explainability in Healthcare Records"): weight of token t = A_lt * |x_t . d logit_l / d x_t|_2, with
-the product taken elementwise; without attention the norm alone. `attention` alone is there for comparison.
+Supervised-Level Explainability in Healthcare Records"), with two changes, since evidence is a statement of some words:
+weight of token t = (A_l,t-1 / 2 + A_lt + A_l,t+1 / 2) * max(0, x_t . d logit_l / d x_t). A word next to one that is
+looked at takes part, and what speaks against the code does not; theirs is A_lt * |x_t * d logit_l / d x_t|_2. Without
+attention it is the second factor alone. `attention` alone is there for comparison.
 Legend: N notes, B pairs of a piece, T tokens, E width of an embedding, L labels.
 """
 
@@ -173,9 +175,11 @@ class NeuralCoder(Coder[NeuralParams]):
             return np.asarray(attention[pair, label].detach().float().cpu().numpy())
         logits = self.network.head(states, mask)[pair, label]
         (gradient,) = torch.autograd.grad(logits.sum(), embedded)
-        weights = (gradient * embedded).float().norm(dim=-1) * mask  # (B, T)
+        weights = (gradient * embedded).float().sum(dim=-1).clamp(min=0) * mask  # (B, T)
         if attention is not None:
-            weights = weights * attention[pair, label].detach().float()
+            looked = attention[pair, label].detach().float()
+            beside = torch.nn.functional.pad(looked, (1, 1))
+            weights = weights * (looked + (beside[:, :-2] + beside[:, 2:]) / 2)
         return np.asarray(weights.detach().cpu().numpy())
 
 
