@@ -108,6 +108,8 @@ def test_the_folder_is_read_by_name(coder: LaatCoder, tmp_path: Path) -> None:
     assert type(load_coder(Artifact(tmp_path / "model"))) is LaatCoder
     history = Artifact(tmp_path / "model").json("history.json")
     assert [sorted(entry) for entry in history] == [["loss", "map", "micro_f1"]]
+    modes = {path.stat().st_mode for path in (tmp_path / "model").iterdir()}
+    assert len(modes) == 1, "who may read one file of a model may read all"
 
 
 @pytest.mark.parametrize("damage", ["hidden", "codes", "words", "weights"])

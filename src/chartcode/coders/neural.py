@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from scipy.special import expit
 from torch import Tensor
 
@@ -87,7 +87,8 @@ class NeuralCoder(Coder[NeuralParams]):
         described = {"coder": self.name, "codes": self.codes, "params": self.params.model_dump(mode="json")}
         writer.json("coder.json", described)
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
-        save_file(weights, writer.path("model.safetensors"))
+        # Not save_file, which lets nobody but the owner read what it writes.
+        writer.path("model.safetensors").write_bytes(save(weights))
         writer.json("history.json", history)
 
     def _read(self, notes: LabelledNotes) -> Documents:
