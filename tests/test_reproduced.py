@@ -90,6 +90,18 @@ def test_metrics_may_differ_by_the_tolerance_and_no_more(
     assert status(capsys)[0] == int(wrong)
 
 
+@pytest.mark.parametrize(("coder", "change", "wrong"), [("laat", 0.03, 0), ("laat", 0.031, 1), ("boosted", 0.006, 1)])
+def test_a_coder_trained_by_steps_may_differ_by_more(
+    branch: Path, capsys: pytest.CaptureFixture[str], coder: str, change: float, wrong: int
+) -> None:
+    path = branch / f"metrics/{coder}/metrics.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({coder: {"test": {"micro_f1": 0.6}}}))
+    commit(branch)
+    path.write_text(json.dumps({coder: {"test": {"micro_f1": 0.6 + change}}}))
+    assert status(capsys)[0] == wrong
+
+
 @pytest.mark.parametrize(("name", "value"), [("micro_f1", None), ("ece", 0.2), ("new", 0.2)])
 def test_a_number_on_one_side_only_is_a_violation(
     branch: Path, capsys: pytest.CaptureFixture[str], name: str, value: float | None

@@ -21,6 +21,10 @@ DATA_STAGES = frozenset({"synthetic", "codiesp", "bronze", "silver", "split", "g
 # Absolute. Another CPU adds floats in another order (other BLAS kernels), so that a score near a threshold may cross
 # it: one of 1,800 test pairs moves micro-F1 by .0005, and this allows for about ten.
 TOLERANCE = 0.005
+# Of coders trained by many small steps, each from where the last one led, and of those that build on them: on the same
+# CPU without its AVX units (ATEN_CPU_CAPABILITY=default, ONEDNN_MAX_CPU_ISA=SSE41) some number moved by .0X.
+BY_STEPS = frozenset({"laat", "transformer", "ensemble"})
+TOLERANCE_BY_STEPS = 0.03
 METRICS = "metrics/*/metrics.json"
 
 
@@ -68,14 +72,14 @@ def stages(expected: Stages, made: Stages, root: Path = Path()) -> list[Verdict]
 
 
 def metrics(expected: Flat, made: Flat) -> list[Verdict]:
-    """The largest difference of each coder's metrics, against TOLERANCE; a number on one side only is a violation."""
+    """The largest difference of each coder's metrics, against its tolerance; a number on one side only is a violation."""
     verdicts = []
     for coder in dict.fromkeys(key.split(".")[0] for key in (*expected, *made)):
         keys = [key for key in dict.fromkeys([*expected, *made]) if key.split(".")[0] == coder]
         differences = {key: _difference(expected.get(key), made.get(key)) for key in keys}
         farthest = max(differences, key=lambda key: differences[key])
         distance = differences[farthest]
-        wrong = distance > TOLERANCE
+        wrong = distance > (TOLERANCE_BY_STEPS if coder in BY_STEPS else TOLERANCE)
         found = f"largest difference {distance:.4f}, {farthest}" if distance else "same"
         verdicts.append(
             Verdict(f"metrics of {coder}", f"cannot be compared: {farthest}" if distance == math.inf else found, wrong)
@@ -115,7 +119,10 @@ def render(verdicts: list[Verdict]) -> str:
     """An aligned table: violations are marked."""
     width = max(len(verdict.name) for verdict in verdicts)
     lines = [f"{'no' if v.wrong else 'ok':<4}{v.name:<{width}}  {v.found}" for v in verdicts]
-    promise = f"promised: the same bytes of every stage that makes data; metrics within {TOLERANCE}"
+    promise = (
+        f"promised: the same bytes of every stage that makes data; metrics within {TOLERANCE}, "
+        f"of {', '.join(sorted(BY_STEPS))} within {TOLERANCE_BY_STEPS}"
+    )
     return "\n".join([*lines, "", promise]) + "\n"
 
 
