@@ -90,7 +90,7 @@ def test_metrics_may_differ_by_the_tolerance_and_no_more(
     assert status(capsys)[0] == int(wrong)
 
 
-@pytest.mark.parametrize(("coder", "change", "wrong"), [("laat", 0.03, 0), ("laat", 0.031, 1), ("boosted", 0.006, 1)])
+@pytest.mark.parametrize(("coder", "change", "wrong"), [("laat", 0.1, 0), ("laat", 0.11, 1), ("boosted", 0.006, 1)])
 def test_a_coder_trained_by_steps_may_differ_by_more(
     branch: Path, capsys: pytest.CaptureFixture[str], coder: str, change: float, wrong: int
 ) -> None:
