@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,21 @@ def set_params(folder: Path, changes: Sequence[str]) -> None:
             sys.exit(f"--set {name}: no such key in params.yaml")
         values[section][key] = YAML(typ="safe").load(value)
     yaml.dump(values, path)
+
+
+def begin(folder: Path, patients: int, changes: Sequence[str]) -> None:
+    """A workspace with its hospital, and the params of this run: one that was stopped left those of its row."""
+    params, untouched = folder / "params.yaml", folder / "untouched.yaml"
+    if not untouched.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        workspace(folder, patients)
+        shutil.copy(params, untouched)
+    shutil.copy(untouched, params)
+    set_patients(folder, patients)
+    set_params(folder, changes)
+    if not (folder / "data/gold/manifest.json").exists():
+        for name in HOSPITAL:
+            stage(folder, name)
 
 
 def measure(folder: Path, row: str) -> dict[str, Any]:
@@ -141,14 +157,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="coders-") as temporary:
         folder = chosen.keep or Path(temporary)
-        if not (folder / "src").exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            workspace(folder, chosen.patients)
-            set_params(folder, chosen.set)
-            for name in HOSPITAL:
-                stage(folder, name)
-        set_patients(folder, chosen.patients)
-        set_params(folder, chosen.set)
+        begin(folder, chosen.patients, chosen.set)
         found = {}
         for row in [row for row in ROWS if row in chosen.rows]:
             found[row] = measured_once(folder, row)

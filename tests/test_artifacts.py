@@ -76,15 +76,23 @@ def test_a_run_killed_between_its_two_renames_leaves_the_older_artifact_to_the_n
     assert Artifact(tmp_path / "a").rows("rows.parquet") == 9000
 
 
-def test_a_full_disk_is_one_line_that_names_the_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "write",
+    [
+        "w.parquet('a.parquet', pa.table({'t': [os.urandom(50000)]}))",
+        "w.path('b').write_bytes(os.urandom(50000))",
+        "save_file({'c': np.zeros(50000)}, w.path('c.safetensors'))",
+    ],
+)
+def test_a_full_disk_is_one_line_that_names_the_folder(tmp_path: Path, write: str) -> None:
     """A limit on the size of files stands for the disk: the writer meets the same error."""
     script = (
-        "import resource, signal, sys; from pathlib import Path; import pyarrow as pa, os;"
+        "import resource, signal, sys; from pathlib import Path; import pyarrow as pa, os; import numpy as np;"
+        "from safetensors.numpy import save_file;"
         "from chartcode.artifacts import writing; from chartcode.errors import ArtifactError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
         "try:\n"
-        "  with writing(Path(sys.argv[1]), 'x') as w: w.parquet('a.parquet', pa.table({'t': [os.urandom(50000)]}))\n"
-        "  with writing(Path(sys.argv[1]), 'x') as w: w.path('b').write_bytes(os.urandom(50000))\n"
+        f"  with writing(Path(sys.argv[1]), 'x') as w: {write}\n"
         "except ArtifactError as error: print(error)\n"
     )
     done = subprocess.run(

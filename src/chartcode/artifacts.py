@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
 
 from chartcode import __version__
 from chartcode.errors import ArtifactError
@@ -226,8 +227,8 @@ def writing(folder: Path, source: str, inputs: Iterable[Artifact] = (), code: st
         yield writer
         writer.seal(source, {i.folder.as_posix(): i.fingerprint for i in inputs}, code)
         _replace(temporary, folder, aside)
-    except OSError as error:
-        if error.errno in _UNWRITABLE or re.search(_UNWRITABLE_TEXT, str(error)):
+    except (OSError, SafetensorError) as error:
+        if getattr(error, "errno", None) in _UNWRITABLE or re.search(_UNWRITABLE_TEXT, str(error)):
             raise ArtifactError(f"{folder}: cannot be written; free disk space or change permissions") from None
         raise
     finally:
@@ -235,7 +236,7 @@ def writing(folder: Path, source: str, inputs: Iterable[Artifact] = (), code: st
 
 
 _UNWRITABLE = {errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT}
-_UNWRITABLE_TEXT = rf"errno ({'|'.join(str(number) for number in _UNWRITABLE)})\b"  # pyarrow keeps it in the text alone
+_UNWRITABLE_TEXT = rf"(?:errno|os error) ({'|'.join(str(number) for number in _UNWRITABLE)})\b"  # pyarrow, safetensors
 
 
 def _replace(temporary: Path, folder: Path, aside: Path) -> None:

@@ -155,8 +155,17 @@ def test_trees_that_are_none_are_refused(tmp_path: Path) -> None:
             Trees.load(held, labels, width)
     with pytest.raises(ArtifactError, match="no trees"):
         Trees.load(stored("endless", **trees._replace(left=endless)._asdict()), 3, 6)
-    with pytest.raises(ArtifactError, match="another version"):
-        Trees.load(stored("older", prior=trees.prior), 3, 6)
+    behind = {
+        "root": np.append(trees.root[:-1], len(trees.feature)),
+        "first_tree": np.append(trees.first_tree[:-1], len(trees.root) + 1),
+    }
+    for name, numbers in behind.items():
+        with pytest.raises(ArtifactError, match="no trees"):
+            Trees.load(stored(name, **trees._asdict() | {name: numbers}), 3, 6)
+    cut = trees._replace(value=trees.value[:-1])
+    for name, arrays in (("older", {"prior": trees.prior}), ("cut", cut._asdict())):
+        with pytest.raises(ArtifactError, match="another version"):
+            Trees.load(stored(name, **arrays), 3, 6)
 
 
 def test_it_learns_from_facts_and_words_and_scores_have_the_form_that_every_coder_gives(coder: BoostedCoder) -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.normalizers import BertNormalizer
 from transformers import AutoModel, BertConfig, BertModel
 
 from chartcode.artifacts import Artifact, writing
@@ -78,6 +80,24 @@ def test_a_snapshot_is_taken_with_its_weights_and_without_its_pooler(here: Path)
     assert str(here) not in "".join(made.path(name).read_text() for name in ("config.json", "encoder.json"))
 
 
+@pytest.mark.parametrize("settings", [None, "BertTokenizer", "PreTrainedTokenizerFast"])
+def test_a_snapshot_reads_texts_as_its_own_tokenizer_does(here: Path, settings: str | None) -> None:
+    """A cased one, whose tokenizer_config.json may be lost (`dvc get . models/encoder` has none)."""
+    folder = snapshot(here / "snapshot")
+    own = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    own.normalizer = BertNormalizer(lowercase=False)
+    own.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").unlink()
+    if settings:
+        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": settings}))
+    taken = Tokenizer.from_file(str(written(here / "encoder", encoder="snapshot").path("tokenizer.json")))
+    text = "CKD stage 3, ____ chest pain, [MASK]"
+    for special in (False, True):
+        expected = own.encode(text, add_special_tokens=special)
+        assert taken.encode(text, add_special_tokens=special).ids == expected.ids
+    assert expected.ids != own.encode(text.lower()).ids, "it knows cases"
+
+
 def test_weights_under_another_heads_name_are_found(here: Path) -> None:
     """Snapshots of masked language models name theirs `bert.encoder...`."""
     folder = snapshot(here / "snapshot")
@@ -108,6 +128,12 @@ def spoil(folder: Path, how: str) -> None:
     elif how == "no tokenizer":
         (folder / "tokenizer.json").unlink()
         (folder / "tokenizer_config.json").unlink()
+    elif how == "other pieces":
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer.add_tokens(["furosemide"])
+        tokenizer.save(str(folder / "tokenizer.json"))
+    elif how == "torn tokenizer":
+        (folder / "tokenizer.json").write_text("{")
     elif how == "absent":
         (folder / "config.json").unlink()
 
@@ -123,6 +149,8 @@ def spoil(folder: Path, how: str) -> None:
         ("other shapes", "not a whole snapshot"),
         ("unknown kind", "not a whole snapshot"),
         ("no tokenizer", "no tokenizer"),
+        ("torn tokenizer", "not a whole snapshot"),
+        ("other pieces", "pieces for which its weights have no vector"),
         ("absent", "config.json is missing"),
     ],
 )

@@ -110,6 +110,19 @@ def test_large_scores_in_half_precision_do_not_overflow() -> None:
     assert torch.isfinite(attention).all()
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_logits_are_float32_where_states_are_computed_in_half_precision(pooling: str) -> None:
+    torch.manual_seed(0)
+    head = make_head(pooling, 64, 5, 8, 16)
+    torch.nn.init.normal_(head.output.weight, std=10)
+    states, mask = torch.randn(3, 40, 64), torch.ones(3, 40, dtype=torch.bool)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = head(states, mask)
+    assert found.dtype == torch.float32
+    if pooling in ("max", "mean"):
+        assert torch.equal(found, head(states, mask)), "nothing before the logits is computed in half precision"
+
+
 def test_a_head_starts_from_the_shares_of_the_labels() -> None:
     shares = torch.tensor([0.5, 0.1, 0.0, 1.0])
     for pooling in ("label_attention", "max", "mean"):

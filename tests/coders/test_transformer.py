@@ -37,7 +37,8 @@ from chartcode.coders.transformer import (
     r_drop_loss,
     titles,
 )
-from chartcode.errors import ArtifactError, DataError
+from chartcode.errors import ArtifactError, DataError, ParamsError
+from chartcode.params import parse
 from chartcode.tables.cleaning import clean_batch
 from tests.coders.test_encoders import minilm
 
@@ -355,6 +356,12 @@ def test_attention_starts_at_the_words_of_a_codes_title(encoder: Path) -> None:
         states = coder.network.encode(coder.network.embed(ids), ids >= 0)[0]
         query = torch.tanh(coder.network.head.projection.weight @ states.mean(0))
     torch.testing.assert_close(torch.cosine_similarity(query, after[0], dim=0), torch.tensor(1.0))
+
+
+def test_titles_are_refused_where_a_head_has_no_queries() -> None:
+    for pooling in ("cross_attention", "max", "mean"):
+        with pytest.raises(ParamsError, match="label_init starts the queries of label_attention"):
+            parse(TransformerParams, PARAMS.model_dump() | {"label_init": True, "pooling": pooling})
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 An update is what an optimizer step learns from, `batch_size` notes of like length. A piece is what is computed at once:
 some notes of an update, padded to the longest of them, at most so many tokens. Gradients of pieces are added, so the
-size of a piece is memory and speed, never a result.
+size of a piece is memory and speed, and of the result no more than rounding and what dropout drops.
 Legend: N notes, B notes of a piece, T tokens.
 """
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -205,7 +205,7 @@ def _taken(folder: Path) -> tuple[PreTrainedModel, Tokenizer]:
         model, report = transformers.AutoModel.from_pretrained(
             folder, use_safetensors=True, dtype="float32", output_loading_info=True, **options
         )
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options).backend_tokenizer
+        tokenizer = _tokenizer(folder, options)
     except (OSError, ValueError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
         raise DataError(f"{KEY}: {folder}: not a whole snapshot of a known kind ({type(error).__name__})") from None
     absent = [name for name in report["missing_keys"] if not name.startswith("pooler.")]
@@ -213,7 +213,27 @@ def _taken(folder: Path) -> tuple[PreTrainedModel, Tokenizer]:
         raise DataError(
             f"{KEY}: {folder}: {len(absent)} weights are missing ({sorted(absent)[0]}); not a whole encoder"
         )
+    if max(tokenizer.get_vocab().values()) >= model.get_input_embeddings().num_embeddings:
+        raise DataError(f"{KEY}: {folder}: its tokenizer has pieces for which its weights have no vector")
     return _without_pooler(model), tokenizer
+
+
+def _tokenizer(folder: Path, options: Mapping[str, Any]) -> Tokenizer:
+    """tokenizer.json as it stands; without one, what transformers makes of the vocabulary.
+
+    transformers reads the vocabulary alone out of tokenizer.json for kinds that it knows, and builds the rest by that
+    kind's defaults: a cased encoder without tokenizer_config.json would read lower case.
+    """
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        made: Tokenizer = _transformers().AutoTokenizer.from_pretrained(folder, **options).backend_tokenizer
+        return made
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception:  # noqa: BLE001 - tokenizers raises plain Exceptions
+        raise ValueError("not a tokenizer") from None
 
 
 def _tiny(params: EncoderParams, texts: Callable[[], Iterable[str]]) -> tuple[dict[str, Any], Tokenizer]:

@@ -93,13 +93,19 @@ class CrossAttention(Head):
         """Logits (B, L)."""
         values = self.values(states)
         read = self.norm((self.attention(states, mask).to(values.dtype) @ values).float())  # (B, L, H)
-        return nn.functional.linear(read, self.output.weight, self.output.bias).squeeze(-1)
+        return in_full(read, self.output).squeeze(-1)
 
 
 def mean_of_tokens(states: Tensor, mask: Tensor) -> Tensor:
     """The mean state (..., H) of the tokens that the mask (..., T) keeps, float32; zeros where it keeps none."""
     kept = mask.unsqueeze(-1)
     return (states.float() * kept).sum(-2) / kept.sum(-2).clamp(min=1)
+
+
+def in_full(states: Tensor, layer: nn.Linear) -> Tensor:
+    """A linear layer in float32, where autocast would take bfloat16."""
+    with torch.autocast(states.device.type, enabled=False):
+        return nn.functional.linear(states.float(), layer.weight, layer.bias)
 
 
 class MeanPooling(Head):
@@ -111,7 +117,7 @@ class MeanPooling(Head):
 
     def forward(self, states: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, L)."""
-        return nn.functional.linear(mean_of_tokens(states, mask), self.output.weight, self.output.bias)
+        return in_full(mean_of_tokens(states, mask), self.output)
 
 
 class MaxPooling(Head):
@@ -128,7 +134,7 @@ class MaxPooling(Head):
         notes, _, hidden = states.shape
         states = nn.functional.pad(states, (0, 0, 0, missing)).reshape(notes, -1, self.chunk, hidden)
         mask = nn.functional.pad(mask, (0, missing)).reshape(notes, -1, self.chunk)  # (B, C, tokens of a chunk)
-        logits = nn.functional.linear(mean_of_tokens(states, mask), self.output.weight, self.output.bias)  # (B, C, L)
+        logits = in_full(mean_of_tokens(states, mask), self.output)  # (B, C, L)
         empty = ~mask.any(-1)
         empty[:, 0] = False  # a note without tokens has the logits of its empty first chunk
         return logits.masked_fill(empty[..., None], -torch.inf).amax(1)

@@ -1,6 +1,7 @@
 """A network reads notes: its form, and the logits of many notes at once, on CPU or GPU.
 
-A score depends on its note alone: pads and company move it by less than 1e-5 (tests/coders/test_laat.py, test_transformer.py).
+A score depends on its note alone: pads and company move it by less than 1e-5 in float32
+(tests/coders/test_laat.py, test_transformer.py).
 Legend: N notes, B notes of a piece, T tokens, E width of an embedding, H width of a state, L labels.
 """
 

@@ -190,12 +190,10 @@ class _Run:
             if time.monotonic() - self.saved > SECONDS:
                 self._save()
         seconds = time.monotonic() - started
-        self._finite(self.state.lost)
         entry = {"loss": round(self.state.lost / len(self.lengths), 6), **self._validate()}
         self.state.lost = 0.0
         self.state.history.append(entry)
-        judge = self.params.select_on
-        if self.state.best < 0 or entry[judge] > self.state.history[self.state.best][judge]:
+        if self.state.best < 0 or self._rank(entry) > self._rank(self.state.history[self.state.best]):
             self.state.best, self.best = epoch, _copy(self.network)
         waited = epoch - self.state.best
         self.state.done = epoch + 1 == self.params.epochs or waited >= self.params.patience
@@ -208,11 +206,11 @@ class _Run:
         self._set_rate()
         lost, filled = self._gradients_with_room(rows)
         add_over_processes(self.accelerator, self.network, lost)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
+        self._finite(float(lost) + float(norm))  # before the step: it would make weights of it
         self.optimizer.step()
         self.state.update += 1
         self.state.lost += float(lost)
-        self._finite(self.state.lost)
         return filled
 
     def _gradients_with_room(self, rows: Array) -> tuple[Tensor, int]:
@@ -258,8 +256,13 @@ class _Run:
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * min(1.0, share)
 
-    def _finite(self, lost: float) -> None:
-        if not math.isfinite(lost):
+    def _rank(self, entry: dict[str, float]) -> tuple[float, float]:
+        """What epochs are compared by; of one label every MAP is the same, and F1 tells them apart."""
+        return entry[self.params.select_on], entry["micro_f1"]
+
+    def _finite(self, sizes: float) -> None:
+        """Raise DataError unless loss and gradient are numbers."""
+        if not math.isfinite(sizes):
             raise DataError(
                 f"params.yaml: {self.section}.lr: the loss is no number at update {self.state.update} of {self.total}; "
                 f"lower lr (now {self.params.lr:g}) or raise warmup_ratio"

@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from chartcode.artifacts import Artifact, Writer
@@ -54,6 +54,12 @@ class TransformerParams(TrainingParams, EncoderParams):
     label_init: bool
     r_drop: Annotated[float, Field(ge=0)]
     activation_checkpointing: bool
+
+    @model_validator(mode="after")
+    def _titles_need_queries(self) -> Self:
+        if self.label_init and self.pooling != "label_attention":
+            raise ValueError("label_init starts the queries of label_attention; this pooling has none")
+        return self
 
 
 class ChunkedEncoder(Network):
@@ -178,7 +184,7 @@ class TransformerCoder(NeuralCoder[TransformerParams]):
             pieces, width = table.shape
             with torch.no_grad():
                 table.copy_(torch.from_numpy(SPREAD * vectors(documents, pieces, width, self.params.seed)))
-        if self.params.label_init and isinstance(self.network.head, LabelAttention):
+        if self.params.label_init:
             self.start_from(titles(self.codes))
 
     @classmethod

@@ -69,7 +69,8 @@ class Trees(NamedTuple):
     def load(cls, artifact: Artifact, labels: int, features: int) -> Self:
         """Trees of so many labels on so many features. Raises ArtifactError when they are of others, or no trees."""
         held, trouble = artifact.npz(FILE), f"{artifact.folder}/{FILE}: "
-        if sorted(held) != sorted(cls._fields):
+        of_nodes = ("feature", "threshold", "missing_left", "left", "right", "value")
+        if sorted(held) != sorted(cls._fields) or len({held[name].shape for name in of_nodes}) > 1:
             raise ArtifactError(f"{trouble}written by another version; fit the coder anew")
         found = cls(**held)
         inner = np.flatnonzero(found.feature != LEAF)
@@ -80,8 +81,17 @@ class Trees(NamedTuple):
             or found.feature.max(initial=0) >= features
         ):
             raise ArtifactError(f"{trouble}trees of other codes or features than coder.json's; fit the coder anew")
-        # Then a walk ends, whatever the numbers.
-        if (children <= inner).any() or (children >= len(found.feature)).any() or (found.feature < LEAF).any():
+        # Then a walk begins at a node, stays among them and ends, whatever the numbers: the kernel looks at no bounds.
+        if (
+            (children <= inner).any()
+            or (children >= len(found.feature)).any()
+            or (found.feature < LEAF).any()
+            or (found.root < 0).any()
+            or (found.root >= len(found.feature)).any()
+            or found.first_tree[0] != 0
+            or found.first_tree[-1] != len(found.root)
+            or (np.diff(found.first_tree) < 0).any()
+        ):
             raise ArtifactError(f"{trouble}no trees; fit the coder anew")
         return found
 

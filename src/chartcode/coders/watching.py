@@ -16,12 +16,12 @@ from chartcode.coders.batches import Array
 
 
 def judged(scores: FloatArray, truth: Array) -> dict[str, float]:
-    """A short look at scores (N, L): MAP over the notes that have a label, micro-F1 at the best single threshold."""
+    """A short look at scores (N, L): MAP, a note without labels counted as 0 as `evaluate` does, and micro-F1 at the
+    best single threshold."""
     order = np.argsort(-scores, axis=1, kind="stable")
     hits = np.take_along_axis(truth, order, axis=1)  # (N, L)
     precision = np.cumsum(hits, axis=1) / np.arange(1, truth.shape[1] + 1)
-    labelled = truth.any(axis=1)
-    found = (precision * hits).sum(axis=1)[labelled] / truth.sum(axis=1)[labelled]
+    found = (precision * hits).sum(axis=1) / np.maximum(truth.sum(axis=1), 1)
     flat = np.argsort(-scores, axis=None, kind="stable")
     right = np.cumsum(truth.ravel()[flat])
     f1 = 2 * right / (np.arange(1, len(right) + 1) + truth.sum()) if truth.any() else np.zeros(1)
