@@ -22,8 +22,8 @@ DATA_STAGES = frozenset({"synthetic", "codiesp", "bronze", "silver", "split", "g
 # it: one of 1,800 test pairs moves micro-F1 by .0005, and this allows for about ten.
 TOLERANCE = 0.005
 # Of coders trained by many small steps, each from where the last one led, and of those that build on them. LAAT, trained
-# anew by the same CPU without its AVX units (ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41), moved by less than
-# .01 in F1 and MAP; precision and recall, which move against each other with the threshold, by up to .08.
+# anew by the same CPU without its AVX units (ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41), moved by less
+# than .01 in F1 and MAP; precision and recall, which move against each other with the threshold, by up to .08.
 BY_STEPS = frozenset({"laat", "transformer", "ensemble"})
 TOLERANCE_BY_STEPS = 0.1
 METRICS = "metrics/*/metrics.json"
@@ -73,7 +73,7 @@ def stages(expected: Stages, made: Stages, root: Path = Path()) -> list[Verdict]
 
 
 def metrics(expected: Flat, made: Flat) -> list[Verdict]:
-    """The largest difference of each coder's metrics, against its tolerance; a number on one side only is a violation."""
+    """The largest difference of each coder's metrics, against its tolerance; a number of one side is a violation."""
     verdicts = []
     for coder in dict.fromkeys(key.split(".")[0] for key in (*expected, *made)):
         keys = [key for key in dict.fromkeys([*expected, *made]) if key.split(".")[0] == coder]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chartcode.coders import words
 from chartcode.coders.batches import Documents
 from chartcode.coders.words import _WORD, UNKNOWN, Vocabulary, vectors, words_of
 from chartcode.errors import DataError
@@ -61,3 +62,19 @@ def test_words_of_like_company_have_like_vectors() -> None:
     np.testing.assert_allclose(np.square(found[1:5]).mean(1), 1, rtol=1e-4)
     assert vectors(Documents.of(notes), 30, 8, 0).tobytes() == found.tobytes()
     assert vectors(Documents.of(notes), 30, 50, 0).shape == (30, 50), "more numbers than words"
+
+
+@pytest.mark.parametrize("together", [1, 3, 4096])
+def test_company_is_counted_within_a_note_however_many_are_counted_at_once(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "TOGETHER", together)
+    rng = np.random.default_rng(5)
+    notes = [rng.integers(0, 6, length) for length in (9, 0, 1, 4, 30, 3)]
+    expected = np.zeros((6, 6))
+    for note in notes:
+        for one in range(len(note)):
+            for other in range(one + 1, min(one + words.WINDOW + 1, len(note))):
+                expected[note[one], note[other]] += 1 / (other - one)
+    counted = words._together(Documents.of(notes), 6).toarray()
+    np.testing.assert_allclose(counted, expected + expected.T)

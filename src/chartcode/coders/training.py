@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -39,7 +40,8 @@ from chartcode.logs import log
 from chartcode.params import Fraction, Positive, Section, Seed
 
 CLIP = 1.0  # largest norm of an update's gradient
-SECONDS = 60.0  # between checkpoints
+SECONDS = 60.0  # between checkpoints, at least
+SHARE = 20  # of the time between them that writing one may take, one part in so many
 # Of a network, ids and mask (B, T) and targets (B, L): a number a note (B,).
 Loss = Callable[[Network, Tensor, Tensor, Tensor], Tensor]
 
@@ -142,7 +144,7 @@ class _Run:
         self.lengths = train_notes.documents.lengths
         self.per_epoch = math.ceil(len(self.lengths) / params.batch_size)
         self.total = self.per_epoch * params.epochs
-        self.saved = time.monotonic()
+        self.saved, self.pause = time.monotonic(), SECONDS
         self.loss = loss
         self.place = place
         if place is not None:
@@ -156,7 +158,8 @@ class _Run:
         for documents, labels in (self.train_notes, self.val_notes):
             held = labels.tocsr()
             arrays += [documents.ids, documents.starts, held.indptr.astype(np.int64), held.indices.astype(np.int64)]
-        world = (torch.__version__, __version__, self.accelerator.num_processes, self.accelerator.device.type)
+        versions = [f"{name} {version(name)}" for name in ("torch", "transformers", "numpy", "scipy", "scikit-learn")]
+        world = (*versions, __version__, self.accelerator.num_processes, self.accelerator.device.type)
         params = json.dumps(self.params.model_dump(mode="json"), sort_keys=True)
         return digest(
             place.code, params, repr(world), digest_of_weights(self.network.state_dict()), *(a.data for a in arrays)
@@ -187,7 +190,7 @@ class _Run:
         for rows in shown:
             filled += self._update(rows)
             read += int(self.lengths[rows].sum())
-            if time.monotonic() - self.saved > SECONDS:
+            if time.monotonic() - self.saved > self.pause:
                 self._save()
         seconds = time.monotonic() - started
         entry = {"loss": round(self.state.lost / len(self.lengths), 6), **self._validate()}
@@ -310,10 +313,11 @@ class _Run:
 
     def _save(self) -> None:
         """All that `_resume` reads; only where the loss is a number."""
+        started = time.monotonic()
+        if self.place is not None and self.accelerator.is_main_process:
+            self.checkpoint.save(pack(self.network, self.optimizer, self.best), vars(self.state))
         self.saved = time.monotonic()
-        if self.place is None or not self.accelerator.is_main_process:
-            return
-        self.checkpoint.save(pack(self.network, self.optimizer, self.best), vars(self.state))
+        self.pause = max(SECONDS, SHARE * (self.saved - started))
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -26,6 +26,7 @@ from chartcode.coders.batches import Array, Documents
 from chartcode.errors import DataError
 
 UNKNOWN = 0
+TOGETHER = 4096  # notes whose words are counted at once
 WINDOW = 5  # words on either side that count as close
 SMOOTHED = 0.75  # power of the counts of contexts
 _WORD = re.compile(r"[^\W\d_][^\W_]*|[.;:]")
@@ -121,12 +122,17 @@ def vectors(notes: Documents, size: int, width: int, seed: int) -> FloatArray:
 
 
 def _together(notes: Documents, size: int) -> sp.csr_matrix:
-    """How often words stand within WINDOW of each other (K, K), symmetric; nearer ones count more (1 / distance)."""
+    """How often words stand within WINDOW of each other (K, K), symmetric; nearer ones count more (1 / distance).
+
+    Counted some notes at a time: the pairs of all would take over 100 bytes a token.
+    """
     counted = sp.csr_matrix((size, size), dtype=np.float64)
-    note = np.repeat(np.arange(len(notes)), notes.lengths)
-    for distance in range(1, WINDOW + 1):
-        same = note[:-distance] == note[distance:]
-        first, second = notes.ids[:-distance][same], notes.ids[distance:][same]
-        weight = np.full(len(first), 1.0 / distance)
-        counted = counted + sp.coo_matrix((weight, (first, second)), shape=(size, size)).tocsr()
+    for first in range(0, len(notes), TOGETHER):
+        starts = notes.starts[first : first + TOGETHER + 1]
+        ids, note = notes.ids[starts[0] : starts[-1]], np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        for distance in range(1, WINDOW + 1):
+            same = note[:-distance] == note[distance:]
+            pairs = ids[:-distance][same], ids[distance:][same]
+            weight = np.full(len(pairs[0]), 1.0 / distance)
+            counted = counted + sp.coo_matrix((weight, pairs), shape=(size, size)).tocsr()
     return sp.csr_matrix(counted + counted.T)

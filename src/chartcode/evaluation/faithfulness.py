@@ -8,7 +8,8 @@ area over the perturbation curve, AOPC; relative to p as Edin et al. 2024 have i
   without any word has a low sufficiency for nothing, so the two must be read together.
 Where fewer than K words carry evidence, those that do are taken. Edin et al. remove up to 100 words in steps of 2 and
 put a mask token in their place; numbers with other K do not compare.
-A word is blanked, not cut out: every offset of the note stays, and a bag of words sees the same as after a cut.
+A word is blanked, not cut out: every offset of the note stays, and a bag of words sees the same as after a cut. A coder
+that reads so many words of a note and no more then reads others in their place, as it would of a note without them.
 Legend: M pairs, K numbers of words.
 """
 
