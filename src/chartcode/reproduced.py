@@ -21,9 +21,9 @@ DATA_STAGES = frozenset({"synthetic", "codiesp", "bronze", "silver", "split", "g
 # Absolute. Another CPU adds floats in another order (other BLAS kernels), so that a score near a threshold may cross
 # it: one of 1,800 test pairs moves micro-F1 by .0005, and this allows for about ten.
 TOLERANCE = 0.005
-# Of coders trained by many small steps, each from where the last one led, and of those that build on them. LAAT, trained
-# anew by the same CPU without its AVX units (ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41), moved by less
-# than .01 in F1 and MAP; precision and recall, which move against each other with the threshold, by up to .08.
+# Of coders trained by many small steps, each from where the last one led, and of those that build on them. Trained anew
+# by the same CPU without its AVX units (ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41), LAAT moved by less than
+# .01 in F1 and MAP; precision and recall, which move against each other with the threshold, by up to .08.
 BY_STEPS = frozenset({"laat", "transformer", "ensemble"})
 TOLERANCE_BY_STEPS = 0.1
 METRICS = "metrics/*/metrics.json"
