@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help install install-dev run test test-remote test-fast lint lock codiesp pr plots reproduce benchmark azurite doctor pull push share reset experiments clean
+.PHONY: help install install-dev run run-linear test test-remote test-fast lint lock codiesp pr plots reproduce benchmark azurite doctor pull push share reset experiments clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,10 @@ install-dev: .venv/dev  ## the same, and what tests and linters need
 
 run: .venv/base  ## bare machine to metrics on the synthetic hospital: install, dvc repro, table
 	$(BIN)/dvc repro
+	@$(BIN)/chartcode compare
+
+run-linear: .venv/base  ## the linear coder alone: seconds; all that a machine without a GPU may want of full MIMIC-IV
+	$(BIN)/dvc repro report@tfidf
 	@$(BIN)/chartcode compare
 
 test: .venv/dev  ## bare machine to test results: install, the suite
