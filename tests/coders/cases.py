@@ -14,6 +14,7 @@ from chartcode.tables.cleaning import clean_batch
 
 CODES = ("I10", "E119", "N189")
 NAMES = ("hypertension", "diabetes", "nephropathy")
+MASK = "___"  # guard: invented
 FILLER = re.findall(r"\w+", "the patient was seen on rounds and slept well with stable vitals over night no events")
 SAID = ("Known {x} .", "History of {x} .", "Suffers from {x} .")
 TAKEN_BACK = ("Denies {x} .", "No history of {x} .", "Mother with {x} .")
@@ -26,7 +27,7 @@ def note(rng: np.random.Generator, labels: Sequence[bool]) -> str:
     ]
     sentences += [" ".join(rng.choice(FILLER, int(rng.integers(2, 12)))) + " ." for _ in range(2)]
     rng.shuffle(sentences)
-    return "Name:  ___ \n\nBrief Hospital Course:\n  " + "  ".join(sentences) + "\n\nFollowup Instructions:\nnone\n"
+    return f"Name:  {MASK} \n\nBrief Hospital Course:\n  " + "  ".join(sentences) + "\n\nFollowup Instructions:\nnone\n"
 
 
 def cases(count: int, seed: int) -> LabelledNotes:

@@ -12,7 +12,7 @@ from chartcode.coders.budget import READ_FIRST, READ_LAST, within
 from chartcode.tables.cleaning import HEADERS, clean_batch
 
 NOTE = """
-Name:  ___
+Name:  Nobody
 
 Physical Exam:
 alert oriented lungs clear

@@ -14,7 +14,10 @@ from chartcode.coders.chunks import Chunking, PieceReader
 from chartcode.coders.encoders import _wordpiece
 from chartcode.errors import DataError
 
-TEXTS = ["Hypertension, well controlled.\nDenies chest pain ___ dyspnoea. 🫀 naïve", "Chest pain. CKD stage 3"]
+TEXTS = [
+    "Hypertension, well controlled.\nDenies chest pain ___ dyspnoea. 🫀 naïve",  # guard: invented
+    "Chest pain. CKD stage 3",
+]
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ def test_a_snapshot_reads_texts_as_its_own_tokenizer_does(here: Path, settings: 
     if settings:
         (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": settings}))
     taken = Tokenizer.from_file(str(written(here / "encoder", encoder="snapshot").path("tokenizer.json")))
-    text = "CKD stage 3, ____ chest pain, [MASK]"
+    text = "CKD stage 3, ____ chest pain, [MASK]"  # guard: invented
     for special in (False, True):
         expected = own.encode(text, add_special_tokens=special)
         assert taken.encode(text, add_special_tokens=special).ids == expected.ids

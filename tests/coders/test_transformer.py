@@ -49,7 +49,8 @@ PARAMS = TransformerParams(
     patience=3, select_on="map", precision="fp32", compile=False, threads=1,
 )  # fmt: skip
 CODES = ("I10", "E119", "N189")
-WORDS = ["afebrile", "denies", "chest", "pain", "creatinine", "stable", "metformin", "naïve", "walked", "___"]
+MASK = "___"  # guard: invented
+WORDS = ["afebrile", "denies", "chest", "pain", "creatinine", "stable", "metformin", "naïve", "walked", MASK]
 
 
 def notes(count: int, seed: int) -> LabelledNotes:

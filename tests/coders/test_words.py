@@ -14,7 +14,7 @@ from chartcode.errors import DataError
 
 
 def test_a_word_begins_with_a_letter_and_statements_end() -> None:
-    words, places = words_of("Denies CHF; Cr 1.4, b12 low. ___ café")
+    words, places = words_of("Denies CHF; Cr 1.4, b12 low. ___ café")  # guard: invented
     assert words == ["denies", "chf", ";", "cr", ".", "b12", "low", ".", "cafe"]
     assert places[-1].tolist() == [33, 37]
     assert words_of("") == ([], pytest.approx(np.zeros((0, 2))))
