@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,11 @@ def run(folder: Path, *command: str, status: int = 0, **environment: str) -> str
     done = subprocess.run(command, cwd=folder, env=ENVIRONMENT | environment, capture_output=True, text=True)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def hear_interrupts() -> None:
+    """Processes that a shell puts in the background, as some CI runners are, ignore SIGINT, and so would theirs."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def commit(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkouts import ENVIRONMENT, UP_TO_DATE, make, make_checkout, metrics, run
+from tests.checkouts import ENVIRONMENT, UP_TO_DATE, hear_interrupts, make, make_checkout, metrics, run
 
 pytestmark = pytest.mark.slow
 COMMAND = ("dvc", "exp", "run", "-S", "tfidf.C=3e-2")
@@ -21,16 +21,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_checkout(tmp_path_factory.mktemp("checkout"))
 
 
-def _hear_interrupts() -> None:
-    """Processes that a shell puts in the background, as some CI runners are, ignore SIGINT, and so would theirs."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def interrupted(checkout: Path, how: signal.Signals) -> None:
     """Start the experiment and stop it, and all it started, while the coder is being trained."""
     process = subprocess.Popen(
         COMMAND, cwd=checkout, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        start_new_session=True, preexec_fn=_hear_interrupts,  # noqa: PLW1509  # it takes no lock
+        start_new_session=True, preexec_fn=hear_interrupts,  # noqa: PLW1509  # it takes no lock
     )  # fmt: skip
     assert process.stdout is not None
     said = []

@@ -18,7 +18,7 @@ import pytest
 
 from chartcode import remote, seal
 from tests.azurite import CONNECTION, KEY, Azurite, connection_string, free_port
-from tests.checkouts import ENVIRONMENT, clone, commit, run, storage
+from tests.checkouts import ENVIRONMENT, clone, commit, hear_interrupts, run, storage
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.remote
@@ -125,7 +125,10 @@ def test_nothing_listens(author: Path, azure: Azurite, monkeypatch: pytest.Monke
 def test_a_push_that_the_network_cuts_off_is_completed_by_the_next(author: Path, azure: Azurite) -> None:
     with failing_link(azure.port, limit=700_000) as (port, dead):
         environment = ENVIRONMENT | login(connection_string(port))
-        push = subprocess.Popen(["dvc", "push", "-j", "2"], cwd=author, env=environment, start_new_session=True)
+        push = subprocess.Popen(
+                ["dvc", "push", "-j", "2"], cwd=author, env=environment, start_new_session=True,
+                preexec_fn=hear_interrupts,  # noqa: PLW1509  # it takes no lock
+            )  # fmt: skip
         assert dead.wait(60)
         with pytest.raises(subprocess.TimeoutExpired):
             push.wait(3)  # DVC tries again for more than a minute; its user does not
