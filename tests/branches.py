@@ -52,6 +52,11 @@ stages:
         title: Reliability (${item.coder}, test)
         x: predicted
         y: observed
+    - metrics/${item.coder}/plots/training.csv:
+        cache: false
+        title: Training (${item.coder})
+        x: epoch
+        y: map
 """
 # One stage a word; the second word tells evaluation from training. Strong regularisation is worse, as it is in life.
 SCRIPT = """\
@@ -72,6 +77,7 @@ else:
     (folder / "metrics.json").write_text(json.dumps({stage: {"test": test, "val": {"n": 322, "micro_f1": 0.6}}}))
     (folder / "plots/precision_recall_test.csv").write_text(f"recall,precision\\n0.0,1.0\\n1.0,{c / 10}\\n")
     (folder / "plots/reliability_test.csv").write_text("predicted,observed\\n0.1,0.2\\n0.5,\\n0.9,0.8\\n")
+    (folder / "plots/training.csv").write_text("epoch,loss,map\\n")
 """
 ENVIRONMENT = {
     **os.environ,

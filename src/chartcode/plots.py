@@ -47,7 +47,7 @@ class Plot:
 
 
 def read(compared: Sides, root: Path = Path()) -> list[Plot]:
-    """Every plot that base or here has, sorted by name.
+    """Every plot that has points in base or here, sorted by name; a coder without epochs has none of its training.
 
     Raises DataError when DVC cannot read the plots of the checkout; what cannot be read in base has no points there.
     """
@@ -59,7 +59,8 @@ def read(compared: Sides, root: Path = Path()) -> list[Plot]:
     here = read_by_dvc.get(WORKSPACE, {})
     broken = [name for kind in ("definitions", "sources") for name in unreadable(here.get(kind, {}))]
     refuse_unreadable(broken + [str(each.renderer.name) for each in found if WORKSPACE in each.definition_errors])
-    return [_plot(each.renderer, compared) for each in found]
+    plots = [_plot(each.renderer, compared) for each in found]
+    return [plot for plot in plots if plot.base or plot.here]
 
 
 def write(base: str | None = None, out: Path = FOLDER, root: Path = Path()) -> Path:
