@@ -19,13 +19,14 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from chartcode.artifacts import Artifact, Writer
-from chartcode.errors import ArtifactError
+from chartcode.errors import ArtifactError, DataError
 from chartcode.params import Section
 from chartcode.tables.labels import Gold, read_gold
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 ParamsT = TypeVar("ParamsT", bound=Section)
 BATCH = 512  # notes; 5 MB of discharge summaries
+MOST_SPANS = 50  # evidence spans a note and code
 
 
 class Span(NamedTuple):
@@ -58,9 +59,8 @@ class Coder(ABC, Generic[ParamsT]):
     name: ClassVar[str]
     reads: ClassVar[tuple[str, ...]]  # columns of silver that `scores` looks at
     codes: Sequence[str]  # (L,) its label space, in the order of the columns of `scores`
-    history: Sequence[
-        Mapping[str, float]
-    ] = ()  # of a coder trained by epochs: loss, map and micro_f1 on val, an entry each
+    # Of a coder trained by epochs, an entry each: loss, and map and micro_f1 on val.
+    history: Sequence[Mapping[str, float]] = ()
 
     @classmethod
     @abstractmethod
@@ -83,6 +83,13 @@ class Coder(ABC, Generic[ParamsT]):
         Notes have the columns that `scores` looks at, and `edits`. They are read once, however many codes are asked.
         Raises DataError for a code outside the label space.
         """
+
+    def columns_of(self, asked: Sequence[Sequence[str]]) -> list[list[int]]:
+        """The columns of the codes asked of each note. Raises DataError for a code outside the label space."""
+        column = {code: number for number, code in enumerate(self.codes)}
+        if any(code not in column for codes in asked for code in codes):
+            raise DataError("asked: a code is not in this coder's label space")
+        return [[column[code] for code in codes] for codes in asked]
 
 
 def gold_of(silver: Artifact, gold: Artifact) -> Gold:

@@ -23,12 +23,11 @@ from scipy.special import expit
 from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, Writer
-from chartcode.coders.base import Coder, FloatArray, LabelledNotes, Span
+from chartcode.coders.base import MOST_SPANS, Coder, FloatArray, LabelledNotes, Span
 from chartcode.coders.embeddings import Embedded, Embedder
-from chartcode.coders.neural import MOST_SPANS
 from chartcode.coders.transformer import ENCODER
 from chartcode.coders.trees import TreeParams, Trees, fit_trees
-from chartcode.errors import ArtifactError, DataError, ParamsError
+from chartcode.errors import ArtifactError, ParamsError
 from chartcode.logs import log
 from chartcode.params import Positive, parse
 from chartcode.tables.cleaning import to_source
@@ -100,15 +99,13 @@ class BoostedCoder(Coder[BoostedParams]):
 
     def evidence(self, notes: Iterable[pa.RecordBatch], asked: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
         """The stretches without which a code's logit is lower, by how much."""
-        label = {code: number for number, code in enumerate(self.codes)}
-        if any(code not in label for codes in asked for code in codes):
-            raise DataError("asked: a code is not in this coder's label space")
+        columns = self.columns_of(asked)
         found: list[list[list[Span]]] = []
         for batch in notes:
             known = facts(batch)
             texts, edits = batch.column("text").to_pylist(), batch.column("edits").to_pylist()
             for row, (embedded, _) in enumerate(self.embedder.read(batch)):
-                wanted = np.array([label[code] for code in asked[len(found)]], np.int64)
+                wanted = np.array(columns[len(found)], np.int64)
                 segments = [(e["clean_start"], e["source_start"], e["length"]) for e in edits[row]]
                 lost = self._lost(known[row], embedded, wanted)  # (S, K)
                 places = [to_source(spans, segments) for spans in embedded.spans(texts[row])]

@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
 from chartcode.artifacts import Artifact, Writer
-from chartcode.coders.base import Coder, FloatArray, LabelledNotes, Span
+from chartcode.coders.base import MOST_SPANS, Coder, FloatArray, LabelledNotes, Span
 from chartcode.coders.known import load_coder
 from chartcode.errors import ArtifactError, DataError
 from chartcode.logs import log
@@ -35,7 +35,6 @@ EPS = 1e-6  # a score is never taken for surer than this; float32 has scores of 
 LARGEST = 10.0  # of a weight, where a few val notes would let it grow without end
 DIGITS = 6  # of a stored weight: the last ones are the optimizer's
 ROWS = 1 << 20  # notes x codes worked on at once
-MOST_SPANS = 50  # evidence spans a note and code
 
 
 class EnsembleParams(Section):
@@ -129,8 +128,7 @@ class EnsembleCoder(Coder[EnsembleParams]):
 
     def evidence(self, notes: Iterable[pa.RecordBatch], asked: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
         """The members' spans: a member's weights in a note sum to its part in the ensemble, equal spans are added."""
-        if any(code not in set(self.codes) for codes in asked for code in codes):
-            raise DataError("asked: a code is not in this coder's label space")
+        self.columns_of(asked)  # refuses what no member knows before any is asked
         batches = list(notes)
         found: list[list[dict[tuple[int, int], float]]] = [[{} for _ in codes] for codes in asked]
         for name, member in self.members.items():

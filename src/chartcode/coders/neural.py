@@ -26,16 +26,15 @@ from scipy.special import expit
 from torch import Tensor
 
 from chartcode.artifacts import Artifact, Writer
-from chartcode.coders.base import Coder, FloatArray, LabelledNotes, Span
+from chartcode.coders.base import MOST_SPANS, Coder, FloatArray, LabelledNotes, Span
 from chartcode.coders.batches import Array, Document, Documents, pieces
 from chartcode.coders.scoring import Network, best_device, computing, logits_of, tensors
 from chartcode.coders.training import Labelled, Place, TrainingParams, document_loss, train
-from chartcode.errors import ArtifactError, DataError, ParamsError
+from chartcode.errors import ArtifactError, ParamsError
 from chartcode.logs import log
 from chartcode.params import parse
 from chartcode.tables.cleaning import to_source
 
-MOST_SPANS = 50  # evidence spans a note and code
 TOGETHER = 2048  # notes whose token numbers are held while they are scored
 NeuralParams = TypeVar("NeuralParams", bound=TrainingParams)
 
@@ -137,12 +136,10 @@ class NeuralCoder(Coder[NeuralParams]):
 
     def evidence(self, notes: Iterable[pa.RecordBatch], asked: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
         """The tokens that speak most for each code, as spans of the source note."""
-        label = {code: number for number, code in enumerate(self.codes)}
-        if any(code not in label for codes in asked for code in codes):
-            raise DataError("asked: a code is not in this coder's label space")
+        columns = self.columns_of(asked)
         found: list[list[list[Span]]] = []
         for batch in notes:
-            wanted = [[label[code] for code in codes] for codes in asked[len(found) : len(found) + batch.num_rows]]
+            wanted = columns[len(found) : len(found) + batch.num_rows]
             documents = self.documents(batch)
             weights = iter(self.weights(documents, wanted))
             for document, edits, labels in zip(documents, batch.column("edits").to_pylist(), wanted, strict=True):

@@ -24,15 +24,14 @@ from pydantic import Field, model_validator
 from scipy.special import expit
 
 from chartcode.artifacts import Artifact, Writer
-from chartcode.coders.base import Coder, FloatArray, LabelledNotes, Span
+from chartcode.coders.base import MOST_SPANS, Coder, FloatArray, LabelledNotes, Span
 from chartcode.coders.terms import TfidfTerms
-from chartcode.errors import ArtifactError, DataError, ParamsError
+from chartcode.errors import ArtifactError, ParamsError
 from chartcode.logs import log
 from chartcode.parallel import in_order
 from chartcode.params import Positive, Section, parse
 from chartcode.tables.cleaning import to_source
 
-MOST_SPANS = 50  # evidence spans a note and code
 BLOCK = 32  # codes fitted, stored and scored together
 HELD = 1 << 26  # weights kept between calls of `scores` at most, 256 MB
 WEIGHTS = pa.schema(
@@ -140,14 +139,12 @@ class TfidfCoder(Coder[TfidfParams]):
 
     def evidence(self, notes: Iterable[pa.RecordBatch], asked: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
         """The n-grams with the largest positive contribution to each code, as spans of the source note."""
-        label = {code: number for number, code in enumerate(self.codes)}
-        if any(code not in label for codes in asked for code in codes):
-            raise DataError("asked: a code is not in this coder's label space")
+        columns = self.columns_of(asked)
         read = [note for batch in notes for note in self._occurrences(batch)]
         wanted: dict[int, list[tuple[int, int]]] = {}  # (note, place among its codes) by label
-        for row, codes in enumerate(asked):
-            for place, code in enumerate(codes):
-                wanted.setdefault(label[code], []).append((row, place))
+        for row, labels in enumerate(columns):
+            for place, label in enumerate(labels):
+                wanted.setdefault(label, []).append((row, place))
         found: list[list[list[Span]]] = [[[] for _ in codes] for codes in asked]
         for block, weights in enumerate(self.weights() if wanted else ()):
             for column in range(weights.shape[1]):
