@@ -1,0 +1,56 @@
+"""Finds every name of a dictionary in a text in one pass: leftmost, then longest, whole words only.
+
+An Aho-Corasick automaton (ahocorasick-rs) over words, not letters: each word of the dictionary is one private
+character, a text is as many characters as it has words, and what the dictionary does not know is one character that no
+name holds. So a match is a run of whole words, and its place needs no search.
+Legend: K keys (names as `tokens.key_of` writes them), T words of a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
+
+from chartcode.linking.tokens import Words
+
+_UNKNOWN = "\x01"
+_FIRST = 0x100
+_SURROGATES = range(0xD800, 0xE000)
+
+
+class Match(NamedTuple):
+    """Words first..end (exclusive) of a text are the key of this number."""
+
+    first: int
+    end: int
+    key: int
+
+
+class Matcher:
+    """An automaton over the words of `keys` (K,), which are distinct."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._signs: dict[str, str] = {}
+        patterns = ["".join(map(self._sign, key.split(" "))) for key in keys]
+        self._automaton = AhoCorasick(
+            patterns,
+            matchkind=MatchKind.LeftmostLongest,
+            store_patterns=False,
+            implementation=Implementation.ContiguousNFA,
+        )
+
+    def _sign(self, word: str) -> str:
+        sign = self._signs.get(word)
+        if sign is None:
+            number = _FIRST + len(self._signs)
+            sign = chr(number if number < _SURROGATES.start else number + len(_SURROGATES))
+            self._signs[word] = sign
+        return sign
+
+    def find(self, words: Words) -> list[Match]:
+        """The names in a text, in order, none over another: of those that begin first, the longest."""
+        known = self._signs.get
+        text = "".join([known(word, _UNKNOWN) for word in words.folded])
+        return [Match(first, end, key) for key, first, end in self._automaton.find_matches_as_indexes(text)]
