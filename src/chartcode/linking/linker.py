@@ -1,0 +1,170 @@
+"""Notes in, mentions with codes out: spots the names of a dictionary and says how likely each code is.
+
+A folder (models/linker) holds surfaces.parquet, candidates.parquet (with what train taught), codes.parquet (titles and
+years) and linker.json, and needs nothing else. In train notes p may be taken without their own fold of patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+
+from chartcode.artifacts import Artifact, Writer
+from chartcode.errors import ArtifactError
+from chartcode.linking.calibration import LEARNED, ORDER, Calibration
+from chartcode.linking.mentions import ALTERNATIVE, MENTIONS, READS, Spotter
+from chartcode.linking.terminology.editions import Codes
+
+Array = np.ndarray[Any, Any]
+OF_ALL = -1  # fold of a note that train does not hold: judged by what all of train teaches
+
+
+class Judge:
+    """Which codes a surface stands for in a context and a year, and how likely each is."""
+
+    def __init__(
+        self, taught: Calibration, keys: Sequence[str], codes: Codes, most: int, without: tuple[Array, Array] | None = None
+    ) -> None:
+        """`most` codes a mention are kept; `without` are seen (K, S) and together (K, P) without each fold of train."""
+        self._taught, self._keys, self._codes, self._most, self._without = taught, pa.array(keys), codes, most, without
+        candidates = taught.candidates
+        self._kinds: list[str] = candidates["kind"].to_pylist()
+        self._names: list[str] = candidates["code"].to_pylist()
+        self._best = candidates["best"].to_numpy(zero_copy_only=False).tolist()
+        self._bounds = np.searchsorted(candidates["surface"].to_numpy(), np.arange(len(keys) + 1)).tolist()
+        self._of_fold: dict[int, tuple[Array, Array, Array]] = {}
+        self._number: dict[tuple[int, int, int, int], int] = {}  # what was judged -> its place below
+        self._judged: list[list[dict[str, Any]]] = []
+
+    @property
+    def codes(self) -> list[str]:
+        """Every code that a mention may stand for, whatever the year, sorted."""
+        return sorted(set(self._names))
+
+    def judge(self, spotted: pa.Table, years: Array, folds: Array) -> pa.Table:
+        """MENTIONS of SPOTTED mentions (M,) of notes of these fiscal years (M,; 0: the latest) and folds (M,)."""
+        surfaces = spotted["surface"].to_numpy()
+        context = np.full(len(spotted), len(ORDER))
+        for number, flag in reversed(list(enumerate(ORDER))):
+            context[spotted[flag].to_numpy(zero_copy_only=False)] = number
+        asked = zip(surfaces.tolist(), context.tolist(), years.tolist(), folds.tolist(), strict=True)
+        places, inverse = np.unique(np.array([self._place(*one) for one in asked], np.int64), return_inverse=True)
+        said = [self._judged[place] for place in places.tolist()]
+        take = pa.array(inverse)
+        judged = {
+            "key": self._keys.take(spotted["surface"].combine_chunks()),
+            "code": pa.array([s[0]["code"] for s in said], pa.string()).take(take),
+            "p": pa.array([s[0]["p"] for s in said], pa.float32()).take(take),
+            "source": pa.array([s[0]["kind"] for s in said], pa.string()).take(take),
+            "alternatives": pa.array(
+                [[{field.name: one[field.name] for field in ALTERNATIVE} for one in s] for s in said],
+                MENTIONS.field("alternatives").type,
+            ).take(take),
+        }
+        columns = [judged[f.name] if f.name in judged else spotted[f.name] for f in MENTIONS]
+        return pa.table(columns, schema=MENTIONS)
+
+    def _place(self, surface: int, context: int, year: int, fold: int) -> int:
+        asked = (surface, context, year, fold)
+        place = self._number.get(asked)
+        if place is None:
+            place = self._number[asked] = len(self._judged)
+            self._judged.append(self._weigh(*asked))
+        return place
+
+    def _weigh(self, surface: int, context: int, year: int, fold: int) -> list[dict[str, Any]]:
+        """The candidates of a surface by falling p; codes of other years are those they are in this year."""
+        p, seen, together = self._counts(fold)
+        factor = self._taught.factors[ORDER[context]] if context < len(ORDER) else 1.0
+        merged: dict[str, dict[str, Any]] = {}
+        for pair in range(self._bounds[surface], self._bounds[surface + 1]):
+            kind = self._kinds[pair]
+            if kind == LEARNED and together[pair] < 1:
+                continue  # nothing but the fold left out offers it
+            code = self._codes.of_year(self._names[pair], year)
+            said = {"code": code, "p": round(float(p[pair]) * factor, 6), "seen": int(seen[surface]), "kind": kind}
+            said |= {"together": int(together[pair]), "dictionary": kind != LEARNED, "best": self._best[pair]}
+            known = merged.setdefault(code, said)
+            if known is not said:
+                better = said if said["p"] > known["p"] else known
+                for mark in ("best", "dictionary"):
+                    better[mark] = known[mark] or said[mark]
+                merged[code] = better
+        return sorted(merged.values(), key=lambda said: (-said["p"], not said["best"], said["code"]))[: self._most]
+
+    def _counts(self, fold: int) -> tuple[Array, Array, Array]:
+        if fold not in self._of_fold:
+            if fold == OF_ALL or self._without is None:
+                seen, together = self._taught.seen, self._taught.candidates["together"].to_numpy()
+            else:
+                seen, together = (counts[fold] for counts in self._without)
+            self._of_fold[fold] = (self._taught.p(seen, together), seen, together)
+        return self._of_fold[fold]
+
+
+class Linker:
+    """A dictionary, what train taught about it, and the codes of all years."""
+
+    def __init__(self, spotter: Spotter, judge: Judge, codes: Codes, year: int) -> None:
+        """`year` is the fiscal year of notes without one; 0: the latest."""
+        self.spotter, self.judge, self._codes, self._year = spotter, judge, codes, year
+
+    @property
+    def codes(self) -> list[str]:
+        """Every code that a mention may stand for, whatever the year, sorted."""
+        return self.judge.codes
+
+    def title(self, code: str) -> str:
+        """What a code is called; "" where nobody says."""
+        return self._codes.titles.get(code, "")
+
+    def mentions(self, notes: pa.RecordBatch) -> pa.Table:
+        """MENTIONS of notes with silver's columns note_id, text, sections, edits, and year if they have it."""
+        spotted = self.spotter.table(notes.select(list(READS)))
+        ids = pa.DictionaryArray.from_arrays(pa.array(range(notes.num_rows)), notes.column("note_id"))
+        row = {note_id: number for number, note_id in enumerate(ids.dictionary.to_pylist())}
+        of_note = np.array([row[note_id] for note_id in spotted["note_id"].to_pylist()], np.int64)
+        years = years_of(notes, self._year)[of_note] if len(of_note) else np.zeros(0, np.int64)
+        return self.judge.judge(spotted, years, np.full(len(spotted), OF_ALL))
+
+    @classmethod
+    def load(cls, artifact: Artifact) -> Self:
+        """The linker of a verified folder."""
+        described = artifact.json("linker.json")
+        surfaces, candidates = artifact.table("surfaces.parquet"), artifact.table("candidates.parquet")
+        try:
+            taught = Calibration(
+                candidates.drop_columns(["prior"]),
+                surfaces["seen"].to_numpy(),
+                candidates["prior"].to_numpy(),
+                {flag: float(described["factors"][flag]) for flag in ORDER},
+                float(described["strength"]),
+            )
+            language, most, year = str(described["language"]), int(described["most"]), int(described["year"])
+        except (KeyError, TypeError, ValueError, AttributeError):
+            file = artifact.path("linker.json")
+            raise ArtifactError(f"{file}: written by another version; run `dvc repro link`") from None
+        codes = Codes(artifact.table("codes.parquet"))
+        judge = Judge(taught, surfaces["key"].to_pylist(), codes, most)
+        return cls(Spotter(surfaces, language), judge, codes, year)
+
+
+def years_of(notes: pa.RecordBatch | pa.Table, otherwise: int) -> Array:
+    """Fiscal year of each note (N,): its year of admission, or `otherwise`."""
+    if "year" not in notes.schema.names:
+        return np.full(notes.num_rows, otherwise)
+    return np.array([year or otherwise for year in notes.column("year").to_pylist()], np.int64)
+
+
+def save(
+    writer: Writer, surfaces: pa.Table, taught: Calibration, codes: pa.Table, language: str, most: int, year: int
+) -> None:
+    """Write what `Linker.load` reads."""
+    writer.parquet("surfaces.parquet", surfaces.append_column("seen", pa.array(taught.seen, pa.int32())))
+    writer.parquet("candidates.parquet", taught.candidates.append_column("prior", pa.array(taught.prior)))
+    writer.parquet("codes.parquet", codes)
+    described = {"factors": dict(taught.factors), "language": language, "most": most}
+    writer.json("linker.json", described | {"strength": taught.strength, "year": year})
