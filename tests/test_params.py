@@ -18,6 +18,7 @@ from chartcode.coders.laat import LaatParams
 from chartcode.coders.tfidf import TfidfParams
 from chartcode.coders.transformer import TransformerParams
 from chartcode.errors import ParamsError
+from chartcode.linking.terminology.build import TerminologyParams
 from chartcode.params import DataParams, EvaluateParams, GoldParams, Section, SplitParams
 from chartcode.sources.codiesp import CodiespParams
 from chartcode.sources.synthetic.params import SyntheticParams
@@ -31,6 +32,7 @@ MODELS = [
     params.SilverParams,
     SplitParams,
     GoldParams,
+    TerminologyParams,
     TfidfParams,
     LaatParams,
     TransformerParams,

@@ -26,6 +26,7 @@ SECTIONS = (
     "silver",
     "split",
     "gold",
+    "terminology",
     "tfidf",
     "laat",
     "transformer",
