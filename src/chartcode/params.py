@@ -27,6 +27,7 @@ SECTIONS = (
     "split",
     "gold",
     "terminology",
+    "link",
     "tfidf",
     "laat",
     "transformer",
@@ -38,6 +39,7 @@ SECTIONS = (
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+NonNegative = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy import sparse as sp
 
 from chartcode.linking.dictionary import CANDIDATES
 from chartcode.linking.mentions import FLAGS
@@ -188,9 +187,7 @@ def _pooled(candidates: pa.Table, seen_of: Array, together_of: Array) -> Array:
 def with_factors(taught: Calibration, promised: Mapping[str, float], came: Mapping[str, float]) -> Calibration:
     """The calibration with a factor a context: what came of its mentions over what p promised, drawn to the default."""
     factors = {
-        flag: round(
-            min(1.0, (came.get(flag, 0.0) + POOLED * UNUSED[flag]) / (promised.get(flag, 0.0) + POOLED)), 6
-        )
+        flag: round(min(1.0, (came.get(flag, 0.0) + POOLED * UNUSED[flag]) / (promised.get(flag, 0.0) + POOLED)), 6)
         for flag in FLAGS
     }
     return Calibration(taught.candidates, taught.seen, taught.prior, factors, taught.strength)

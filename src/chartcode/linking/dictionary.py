@@ -8,7 +8,7 @@ Legend: S surfaces, P candidate pairs of a surface and a code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,21 +48,18 @@ class Dictionary(NamedTuple):
     candidates: pa.Table
 
 
-def compile_terms(terms: pa.Table, languages: Sequence[str], most_words: int, unfit: Iterable[str] = ()) -> Dictionary:
-    """The surfaces of a table of TERMS in these languages, of at most `most_words` words; `unfit` names are left out.
+def compile_terms(terms: pa.Table, languages: Sequence[str], most_words: int) -> Dictionary:
+    """The surfaces of a table of TERMS in these languages, of at most `most_words` words.
 
     A name with signs in it (`diabetes mellitus, type 2`) is also known without them.
     """
     terms = terms.filter(pc.is_in(terms["language"], pa.array(list(languages), pa.string())))
     rank = {kind: number for number, kind in enumerate(PREFERENCE)}
-    left_out = set(unfit)
     found: dict[tuple[str, bool, tuple[str, ...]], dict[str, tuple[int, float]]] = {}
     columns = ("code", "name", "kind", "language", "sections", "share")
     for code, name, kind, language, sections, share in zip(*(terms[c].to_pylist() for c in columns), strict=True):
         cased = is_cased(name)
         for key in _keys(name, language, most_words):
-            if key in left_out:
-                continue
             senses = found.setdefault((key, cased, tuple(sorted(sections))), {})
             known = senses.get(code)
             here = (rank[kind], float(share))

@@ -26,7 +26,12 @@ class Judge:
     """Which codes a surface stands for in a context and a year, and how likely each is."""
 
     def __init__(
-        self, taught: Calibration, keys: Sequence[str], codes: Codes, most: int, without: tuple[Array, Array] | None = None
+        self,
+        taught: Calibration,
+        keys: Sequence[str],
+        codes: Codes,
+        most: int,
+        without: tuple[Array, Array] | None = None,
     ) -> None:
         """`most` codes a mention are kept; `without` are seen (K, S) and together (K, P) without each fold of train."""
         self._taught, self._keys, self._codes, self._most, self._without = taught, pa.array(keys), codes, most, without

@@ -122,7 +122,6 @@ class Spotter:
         places.sort()
         return defined
 
-
     def table(self, notes: pa.RecordBatch) -> pa.Table:
         """SPOTTED of notes with the columns READS, in order."""
         made: list[tuple[Any, ...]] = []

@@ -200,6 +200,10 @@ class Codes:
             self._resolved[key] = self._resolve(*key)
         return self._resolved[key]
 
+    def of_year(self, code: str, year: int) -> str:
+        """`resolve` for a code that could ever be billed (year 0: the latest); any other stays as it is written."""
+        return self.resolve(code, year or None) if code in self._life else code
+
     def _resolve(self, code: str, year: int) -> str:
         if code not in self.titles:
             return code

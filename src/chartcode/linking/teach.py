@@ -1,0 +1,273 @@
+"""Stage `link`: spots every name in every note, learns from train what the names come to, and judges all mentions.
+
+Notes are read once, in batches, by as many processes as there are cores; what was spotted waits on disk. p of train
+notes comes from the other folds of patients (keyed hash), so that a model may learn from it; p of val and test from
+all of train. Codes are counted in the latest edition and told in that of the note's year.
+Legend: N notes, M mentions, S surfaces, C codes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from hashlib import sha256
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+from scipy import sparse as sp
+from tqdm import tqdm
+
+from chartcode.artifacts import Artifact, Writer
+from chartcode.errors import DataError
+from chartcode.linking.calibration import ORDER, Calibration, Occurrences, learn, untaught, with_factors
+from chartcode.linking.dictionary import Dictionary, compile_terms
+from chartcode.linking.linker import OF_ALL, Judge, save, years_of
+from chartcode.linking.mentions import MENTIONS, READS, SPOTTED, Spotter
+from chartcode.linking.terminology.editions import Codes
+from chartcode.linking.terms import TERMS
+from chartcode.parallel import cores
+from chartcode.params import NonNegative, Positive, Section
+from chartcode.tables.labels import Gold
+
+Array = np.ndarray[Any, Any]
+TOGETHER = 256  # notes a process takes at once
+FEW = 2048  # notes that one process reads faster than several start
+TAKEN_BACK = ("family", "negated", "hypothetical")  # such mentions do not count as seen
+
+
+class LinkParams(Section):
+    """How names are matched, and what p is learned from."""
+
+    section: ClassVar[str] = "link"
+    language: Literal["en", "es"]
+    learn_from: Literal["codes", "evidence", "nothing"]
+    year: NonNegative
+    max_words: Positive
+    strength: Annotated[float, Field(gt=0)]
+    min_p: Annotated[float, Field(gt=0, lt=1)]
+    alternatives: Positive
+    folds: Annotated[int, Field(ge=2, le=20)]
+
+
+def fold_of(subject_id: int, folds: int) -> int:
+    """The fold of a patient, 0..folds-1, the same on every machine."""
+    return int.from_bytes(sha256(f"link:{subject_id}".encode()).digest()[:8]) % folds
+
+
+def link(
+    silver: Artifact,
+    gold: Gold,
+    bronze: Artifact,
+    terminology: Artifact,
+    params: LinkParams,
+    model: Writer,
+    mentions: Writer,
+) -> dict[str, Any]:
+    """Write the linker and the mentions of every note; returns counts for the log."""
+    codes_table = terminology.table("codes.parquet")
+    codes = Codes(codes_table)
+    terms = terminology.table("terms.parquet")
+    if params.learn_from == "evidence":
+        terms = pa.concat_tables([terms, evidence_terms(silver, gold, bronze, params.language)])
+    dictionary = compile_terms(terms, [params.language], params.max_words)
+    notes = silver.table("notes.parquet", ["note_id", "subject_id", "hadm_id", "year"])
+    rows = {note_id: row for row, note_id in enumerate(notes["note_id"].to_pylist())}
+    spotted = mentions.path("spotted.parquet")
+    mentions.parquet("spotted.parquet", _spot(silver, dictionary, params.language, len(rows)), SPOTTED)
+    train = gold.split == "train"
+    folds = np.array([fold_of(s, params.folds) for s in gold.subject_id.tolist()], np.int64)
+    taught, without = untaught(dictionary.candidates, len(dictionary.surfaces), params.strength), None
+    if params.learn_from != "nothing":
+        held = _occurrences(mentions, rows, silver, codes, train, folds, len(dictionary.surfaces))
+        taught, *left_out = learn(dictionary.candidates, held, params.strength, params.min_p)
+        without = (left_out[0], left_out[1])
+    keys = dictionary.surfaces["key"].to_pylist()
+    years, of_fold = years_of(notes, params.year), np.where(train, folds, OF_ALL)
+    if without is not None:
+        judge = Judge(taught, keys, codes, params.alternatives, without)
+        taught = with_factors(taught, *_promises(judge, mentions, rows, silver, train, years, of_fold))
+    judge = Judge(taught, keys, codes, params.alternatives, without)
+    written = mentions.parquet(
+        "mentions.parquet",
+        _judged(judge, mentions, rows, years, of_fold),
+        MENTIONS,
+        ["section", "key", "code", "source"],
+    )
+    spotted.unlink()
+    save(model, dictionary.surfaces, taught, codes_table, params.language, params.alternatives, params.year)
+    return {"notes": len(rows), "mentions": written, "surfaces": len(keys), "factors": dict(taught.factors)}
+
+
+def evidence_terms(silver: Artifact, gold: Gold, bronze: Artifact, language: str) -> pa.Table:
+    """TERMS of the words that people marked as evidence in train notes: what this hospital calls its codes.
+
+    Raises DataError when the source marks no evidence in train.
+    """
+    marked = bronze.table("evidence.parquet", ["note_id", "icd_code", "mention", "start", "end"])
+    train = set(gold.hadm_id[gold.split == "train"].tolist())
+    texts = bronze.table("discharge.parquet", ["note_id", "hadm_id", "text"])
+    texts = texts.filter(pc.is_in(texts["hadm_id"], pa.array(sorted(train))))
+    marked = marked.filter(pc.is_in(marked["note_id"], texts["note_id"].combine_chunks()))
+    if not len(marked):
+        raise DataError(f"{bronze.folder}/evidence.parquet: marks nothing in train notes; set link.learn_from to codes")
+    text_of = dict(zip(texts["note_id"].to_pylist(), texts["text"].to_pylist(), strict=True))
+    parts: dict[tuple[str, int, str], list[str]] = defaultdict(list)
+    for row in marked.to_pylist():
+        parts[row["note_id"], row["mention"], row["icd_code"]].append(
+            text_of[row["note_id"]][row["start"] : row["end"]]
+        )
+    counted: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for (_, _, code), said in parts.items():
+        counted[" ".join(" ".join(said).split())][code] += 1
+    made = [
+        (code, "icd10cm", name, "mention", language, [], count / sum(codes.values()), bronze.source, "as the notes")
+        for name, codes in sorted(counted.items())
+        for code, count in sorted(codes.items())
+    ]
+    columns = [pa.array(column, field.type) for column, field in zip(zip(*made, strict=True), TERMS, strict=True)]
+    return pa.table(columns, schema=TERMS)
+
+
+_spotter: Spotter | None = None  # of a process that spots
+
+
+def _ready(surfaces: pa.Table, language: str) -> None:
+    global _spotter  # noqa: PLW0603 - a process has one
+    _spotter = Spotter(surfaces, language)
+
+
+def _spot_batch(notes: pa.RecordBatch) -> pa.Table:
+    if _spotter is None:
+        raise RuntimeError("no dictionary")
+    return _spotter.table(notes)
+
+
+def _spot(silver: Artifact, dictionary: Dictionary, language: str, notes: int) -> Iterator[pa.RecordBatch]:
+    """SPOTTED of all notes, in their order."""
+    batches = silver.batches("notes.parquet", list(READS), TOGETHER)
+    with tqdm(total=notes, desc="link", unit=" notes", disable=None, leave=False) as bar:
+        if notes <= FEW or cores() == 1:
+            spotter = Spotter(dictionary.surfaces, language)
+            for batch in batches:
+                yield from spotter.table(batch).combine_chunks().to_batches()
+                bar.update(batch.num_rows)
+            return
+        workers = cores()
+        with ProcessPoolExecutor(
+            workers, multiprocessing.get_context("spawn"), _ready, (dictionary.surfaces, language)
+        ) as pool:
+            waiting: list[tuple[int, Any]] = []
+            for batch in batches:
+                waiting.append((batch.num_rows, pool.submit(_spot_batch, batch)))
+                if len(waiting) > 2 * workers:
+                    yield from _taken(waiting, bar)
+            while waiting:
+                yield from _taken(waiting, bar)
+
+
+def _taken(waiting: list[tuple[int, Any]], bar: Any) -> Iterator[pa.RecordBatch]:
+    rows, future = waiting.pop(0)
+    yield from future.result().combine_chunks().to_batches()
+    bar.update(rows)
+
+
+def _batches(mentions: Writer, rows: Mapping[str, int]) -> Iterator[tuple[pa.Table, Array]]:
+    """What was spotted, in batches, and the row of silver of each mention (M,)."""
+    from pyarrow import parquet as pq
+
+    with pq.ParquetFile(mentions.path("spotted.parquet"), page_checksum_verification=True) as file:
+        for batch in file.iter_batches(1 << 16):
+            ids = batch.column("note_id").dictionary_encode()
+            of_id = np.array([rows[note_id] for note_id in ids.dictionary.to_pylist()], np.int64)
+            yield pa.Table.from_batches([batch]), of_id[ids.indices.to_numpy()]
+
+
+def _flag(table: pa.Table, *names: str) -> Array:
+    """Mentions (M,) with any of these flags."""
+    found: Array = np.any([table[name].to_numpy(zero_copy_only=False) for name in names], axis=0)
+    return found
+
+
+def _occurrences(
+    mentions: Writer, rows: Mapping[str, int], silver: Artifact, codes: Codes, train: Array, folds: Array, surfaces: int
+) -> Occurrences:
+    """Affirmed surfaces and codes of the train notes."""
+    notes, found = [], []
+    for table, row in _batches(mentions, rows):
+        kept = train[row] & ~_flag(table, *TAKEN_BACK)
+        notes.append(row[kept])
+        found.append(table["surface"].to_numpy()[kept])
+    note, surface = np.concatenate([*notes, np.zeros(0, np.int64)]), np.concatenate([*found, np.zeros(0, np.int32)])
+    place = np.cumsum(train) - 1
+    shape = (int(train.sum()), surfaces)
+    held = sp.csr_matrix((np.ones(len(note), np.int8), (place[note], surface)), shape)
+    held.data[:] = 1  # named twice is named
+    truth, names = coded(silver, codes, train)
+    return Occurrences(held, truth, names, folds[train])
+
+
+def coded(silver: Artifact, codes: Codes, kept: Array) -> tuple[Any, list[str]]:
+    """ICD-10 codes of the kept notes of silver, binary CSR, in the latest edition, and their names."""
+    hadm_ids = silver.table("notes.parquet", ["hadm_id"])["hadm_id"].to_numpy()[kept]
+    place = {hadm_id: row for row, hadm_id in enumerate(hadm_ids.tolist())}
+    table = silver.table("codes.parquet", ["hadm_id", "icd_version", "icd_code"])
+    table = table.filter(pc.equal(table["icd_version"], 10))
+    table = table.filter(pc.is_in(table["hadm_id"], pa.array(hadm_ids)))
+    said = [codes.of_year(code, 0) for code in table["icd_code"].to_pylist()]
+    names = sorted(set(said))
+    column = {code: number for number, code in enumerate(names)}
+    pairs = ([place[h] for h in table["hadm_id"].to_pylist()], [column[code] for code in said])
+    truth = sp.csr_matrix((np.ones(len(said), np.int8), pairs), (len(hadm_ids), len(names)))
+    truth.data[:] = 1
+    return truth, names
+
+
+def _promises(
+    judge: Judge, mentions: Writer, rows: Mapping[str, int], silver: Artifact, train: Array, years: Array, folds: Array
+) -> tuple[dict[str, float], dict[str, float]]:
+    """What p of an affirmed mention promises for the mentions of each context in train, and what came.
+
+    Of notes where the surface is never affirmed; a surface counts once a note and context.
+    """
+    table = silver.table("codes.parquet", ["hadm_id", "icd_code"])
+    hadm_ids = silver.table("notes.parquet", ["hadm_id"])["hadm_id"].to_pylist()
+    promised, came = dict.fromkeys(ORDER, 0.0), dict.fromkeys(ORDER, 0.0)
+    true: set[tuple[int, str]] = set(zip(table["hadm_id"].to_pylist(), table["icd_code"].to_pylist(), strict=True))
+    for spotted, row in _batches(mentions, rows):
+        surface = spotted["surface"].to_numpy().astype(np.int64)
+        pair = row * (1 << 32) + surface
+        plain = ~_flag(spotted, *ORDER)
+        alone = train[row] & ~np.isin(pair, pair[plain])
+        if not alone.any():
+            continue
+        some = spotted.filter(pa.array(alone))
+        affirmed = some
+        for flag in ORDER:
+            place = some.schema.get_field_index(flag)
+            affirmed = affirmed.set_column(place, some.schema.field(flag), pa.array(np.zeros(len(some), bool)))
+        judged = judge.judge(affirmed, years[row[alone]], folds[row[alone]])
+        context = np.full(len(some), len(ORDER))
+        for number, flag in reversed(list(enumerate(ORDER))):
+            context[_flag(some, flag)] = number
+        _, first = np.unique(np.stack([pair[alone], context]), axis=1, return_index=True)
+        codes, p = judged["code"].to_pylist(), judged["p"].to_numpy()
+        for mention in first.tolist():
+            flag = ORDER[context[mention]]
+            promised[flag] += float(p[mention])
+            came[flag] += (hadm_ids[int(row[alone][mention])], codes[mention]) in true
+    return promised, came
+
+
+def _judged(
+    judge: Judge, mentions: Writer, rows: Mapping[str, int], years: Array, folds: Array
+) -> Iterator[pa.RecordBatch]:
+    for spotted, row in _batches(mentions, rows):
+        yield from judge.judge(spotted, years[row], folds[row]).combine_chunks().to_batches()
+
+
+__all__ = ["Calibration", "LinkParams", "link"]
