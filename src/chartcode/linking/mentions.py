@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from chartcode.linking.abbreviations import short_forms
+from chartcode.linking.bags import SMALL, Bags, Window, longest
 from chartcode.linking.context import Context, flags
 from chartcode.linking.dictionary import Senses
 from chartcode.linking.matcher import Matcher
-from chartcode.linking.tokens import words_of
+from chartcode.linking.terms import PREFERENCE
+from chartcode.linking.tokens import is_word, words_of
 from chartcode.tables.cleaning import PREAMBLE, to_source
 
 FLAGS = ("negated", "uncertain", "historical", "hypothetical", "family")
@@ -42,7 +44,9 @@ MENTIONS = pa.schema(
         pa.field("p", pa.float32(), nullable=False),  # that the note is coded so
         pa.field("alternatives", pa.list_(ALTERNATIVE), nullable=False),  # falling p, `code` first
         pa.field("source", pa.string(), nullable=False),  # kind of the name (terms.Kind), learned where train taught it
-        pa.field("method", pa.string(), nullable=False),  # exact | abbreviation (spelled out elsewhere in the note)
+        pa.field(
+            "method", pa.string(), nullable=False
+        ),  # exact | bag (other order or endings) | abbreviation (spelled out in the note)
         *(pa.field(flag, pa.bool_(), nullable=False) for flag in FLAGS),
         pa.field("trigger", pa.string(), nullable=False),  # what decided the flags
     ]
@@ -74,14 +78,24 @@ class Spotter:
         self._matcher = Matcher(self._senses.keys)
         self._number = {key: place for place, key in enumerate(self._senses.keys)}
         self._language = language
+        self._bags = Bags(bag_names(surfaces), language)
+        keys = (key.split(" ") for key in self._senses.keys)
+        self._stems = [sum(is_word(word) and word not in SMALL[language] for word in key) for key in keys]
 
     def spot(self, text: str, sections: Sequence[Mapping[str, Any]]) -> list[Spotted]:
         """The mentions of one clean note, in order, none over another. `sections` are silver's."""
         bounds = [(s["clean_start"], s["clean_end"], s["name"]) for s in sections]
         words = words_of(text, self._language)
-        places: list[tuple[int, int, int]] = []  # start, end, key
-        for first, end, key in self._matcher.find(words):
-            places.append((words.starts[first], words.ends[end - 1], key))
+        matches = self._matcher.find(words)
+        windows = longest([Window(*match, self._stems[match.key]) for match in matches], self._bags.find(words))
+        places: list[tuple[int, int, int]] = []  # start, end, key; or -2 - surface of a window
+        for window in windows:
+            places.append((words.starts[window.first], words.ends[window.end - 1], -2 - window.surface))
+        covered = [(window.first, window.end) for window in windows]
+        for first, end, key in matches:
+            if not any(a < end and first < b for a, b in covered):
+                places.append((words.starts[first], words.ends[end - 1], key))
+        places.sort()
         named = self._short_forms(text, places) if "(" in text else {}
         starts = [start for start, _, _ in bounds]
         found: list[tuple[int, int, int, str, str]] = []
@@ -92,6 +106,8 @@ class Spotter:
             if written in named:
                 surface = named[written]
                 method = "abbreviation"
+            elif key < -1:
+                surface, method = -2 - key, "bag"
             else:
                 surface, method = self._senses.surface(key, written, section), "exact"
             if surface >= 0:
@@ -106,7 +122,7 @@ class Spotter:
         """
         defined: dict[str, int] = {}
         for short, long in short_forms(text):
-            ending = [p for p in places if long[0] <= p[0] and p[1] == long[1]]
+            ending = [p for p in places if long[0] <= p[0] and p[1] == long[1] and p[2] >= 0]
             written = text[long[0] : long[1]]
             surface = self._senses.surface(ending[0][2], written, PREAMBLE) if ending else -1
             defined[text[short[0] : short[1]]] = surface
@@ -135,6 +151,17 @@ class Spotter:
                 made.append((*said, spotted.method, *(getattr(context, flag) for flag in FLAGS), context.trigger))
         columns = list(zip(*made, strict=True)) if made else [()] * len(SPOTTED)
         return pa.table([pa.array(c, f.type) for c, f in zip(columns, SPOTTED, strict=True)], schema=SPOTTED)
+
+
+def bag_names(surfaces: pa.Table) -> dict[str, int]:
+    """The keys that may stand in another order, with their surfaces: the most trusted kind of name first."""
+    columns = (surfaces[name].to_pylist() for name in ("key", "kind", "cased", "silent", "sections"))
+    rows = [
+        (PREFERENCE.index(kind), len(key), key, row)
+        for row, (key, kind, cased, silent, sections) in enumerate(zip(*columns, strict=True))
+        if " " in key and not cased and not silent and not sections
+    ]
+    return {key: row for _, _, key, row in sorted(rows)}
 
 
 def _occurrences(text: str, form: str) -> Iterable[int]:

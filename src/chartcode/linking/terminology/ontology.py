@@ -21,7 +21,29 @@ MEDIC_LICENCE = "MeSH terms (NLM) as compiled in MEDIC (CTD); see the publisher'
 _NUMBERS = {
     word: str(number)
     for number, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"]
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
 }
 _SYSTEMS = {"ICD10CM": ICD10CM, "SNOMEDCT": "snomed", "MESH": "mesh", "MSH": "mesh", "SCTID": "snomed"}

@@ -1,2 +1,0 @@
-def short_forms(text):
-    return []
