@@ -9,9 +9,11 @@ import re
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from chartcode import artifacts
 from chartcode.sources.synthetic import generate as generation
-from chartcode.sources.synthetic.generate import generate
+from chartcode.sources.synthetic.generate import MENTIONS_FILE, MENTIONS_SCHEMA, generate
 from chartcode.sources.synthetic.params import SyntheticParams
 from chartcode.tables.schemas import EVIDENCE_FILE, RAW_TABLES, SPLITS_FILE, SPLITS_HEADER
 from tests.sources.synthetic.conftest import PATIENTS, Generated
@@ -49,7 +51,25 @@ def test_the_same_params_give_the_same_bytes_on_any_number_of_processes(tmp_path
     params = settings(2 * generation.CHUNK + 5)
     once, twice = _written(tmp_path / "a", params, 1), _written(tmp_path / "b", params, 2)
     assert once == twice
-    assert len(once) == len(RAW_TABLES) + 3  # evidence, splits, manifest
+    assert len(once) == len(RAW_TABLES) + 4  # evidence, mentions, splits, manifest
+
+
+def test_the_truth_about_mentions_holds_the_evidence_and_every_context(generated: Generated) -> None:
+    truth = pq.read_table(generated.folder / MENTIONS_FILE)
+    assert truth.schema == MENTIONS_SCHEMA
+    assert artifacts.Artifact(generated.folder).rows(MENTIONS_FILE) == truth.num_rows
+    rows = truth.to_pylist()
+    assert {row["context"] for row in rows} == {"affirmed", "negated", "family", "ruled_out", "historical"}
+    stated = {
+        (row["note_id"], row["start"], row["end"]) for row in rows if row["context"] == "affirmed" and row["coded"]
+    }
+    assert stated == {(row["note_id"], row["start"], row["end"]) for row in generated.evidence}
+    order = {note: place for place, note in enumerate(generated.notes())}
+    places = [(order[row["note_id"]], row["start"]) for row in rows]
+    assert places == sorted(places)
+    texts = {note: row["text"] for note, row in generated.notes().items()}
+    families = [texts[row["note_id"]][: row["start"]] for row in rows if row["context"] == "family"]
+    assert all(text.rfind("Family History:") > text.rfind("Social History:") for text in families)
 
 
 def test_another_seed_gives_another_hospital(tmp_path: Path) -> None:

@@ -93,9 +93,7 @@ def _planned(**changes: float) -> list[set[Mark]]:
         voice = phrases.Voice(uniforms(np.random.default_rng(4)).__next__, 0, [], 0.3)
         planner = Planner(params, rates(params), concepts, known.chronic, voice)
         plan = planner.make(frozenset(range(number % 7, TOP, 7)), [], [], 0, rng)
-        found.append(
-            {Mark(m.position, m.kind if m.kind in ("drug", "implied") else "", m.affirmed) for m in plan.table}
-        )
+        found.append({m._replace(kind=m.kind if m.kind in ("drug", "implied") else "") for m in plan.table})
     return found
 
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from isal import igzip
 from tqdm import tqdm
 
-from chartcode.artifacts import Writer
+from chartcode.artifacts import Writer, parquet_writer
 from chartcode.logs import log
 from chartcode.parallel import cores
 from chartcode.sources.synthetic import icd9, labels
@@ -32,17 +32,32 @@ from chartcode.tables.schemas import EVIDENCE_FILE, EVIDENCE_SCHEMA, RAW_TABLES,
 CHUNK = 100  # patients; part of the format, for it decides where gzip members end
 _LEVEL = 1  # of igzip: 0 to 3; the bytes of 3 differ from CPU to CPU (seen under emulation), those of 0 to 2 do not
 
+# The truth about every condition a note names, also those it takes back: order of discharge, then of the text.
+MENTIONS_FILE = "mentions.parquet"
+MENTIONS_SCHEMA = pa.schema(
+    [
+        pa.field("note_id", pa.string(), nullable=False),
+        pa.field("icd_code", pa.string(), nullable=False),  # ICD-10-CM, undotted, of ICD-9 stays too
+        pa.field("start", pa.int32(), nullable=False),  # code points of the raw note
+        pa.field("end", pa.int32(), nullable=False),  # exclusive
+        pa.field("kind", pa.string(), nullable=False),  # as in the evidence
+        pa.field("context", pa.string(), nullable=False),  # affirmed | negated | family | ruled_out | historical
+        pa.field("coded", pa.bool_(), nullable=False),  # the stay carries its code; if affirmed too, it is evidence
+    ]
+)
+
 Made = TypeVar("Made")
 _hospital: Hospital | None = None  # of a worker process
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """The files' parts for some patients: a gzip member and a number of rows for each table, and the evidence."""
+    """The files' parts for some patients: a gzip member and a number of rows for each table, evidence and mentions."""
 
     members: dict[str, bytes]
     rows: dict[str, int]
     evidence: pa.RecordBatch
+    mentions: pa.RecordBatch
 
 
 def blueprint(params: SyntheticParams) -> Blueprint:
@@ -57,11 +72,18 @@ def make_chunk(hospital: Hospital, first: int, last: int) -> Chunk:
     for number in range(first, last):
         hospital.patient(number, rows)
     members = {name: _member(to_csv(name, rows.tables[name])) for name in TABLES}
-    columns = list(zip(*rows.evidence, strict=True)) if rows.evidence else [()] * len(EVIDENCE_SCHEMA)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, EVIDENCE_SCHEMA, strict=True)]
     return Chunk(
-        members, {name: len(rows.tables[name]) for name in TABLES}, pa.record_batch(arrays, schema=EVIDENCE_SCHEMA)
+        members,
+        {name: len(rows.tables[name]) for name in TABLES},
+        _batch(rows.evidence, EVIDENCE_SCHEMA),
+        _batch(rows.truth, MENTIONS_SCHEMA),
     )
+
+
+def _batch(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.record_batch(arrays, schema=schema)
 
 
 def _member(data: bytes) -> bytes:
@@ -102,11 +124,12 @@ def chunks(plan: Blueprint, workers: int, make: Callable[[Hospital, int, int], M
 def generate(params: SyntheticParams, writer: Writer, workers: int | None = None) -> None:
     """Write every file of the source folder through `writer`. `workers` (default: one a CPU) never changes a byte."""
     plan = blueprint(params)
-    counts = dict.fromkeys(TABLES, 0)
+    counts = dict.fromkeys((*TABLES, "mentions"), 0)
     with ExitStack() as stack:
         files = {name: stack.enter_context(writer.path(RAW_TABLES[name].path).open("wb")) for name in TABLES}
         for name, file in files.items():
             file.write(_member((",".join(RAW_TABLES[name].header) + "\n").encode()))
+        mentions = stack.enter_context(parquet_writer(writer.path(MENTIONS_FILE), MENTIONS_SCHEMA))
         progress = stack.enter_context(
             tqdm(total=params.patients, unit=" patients", file=sys.stderr, disable=not sys.stderr.isatty())
         )
@@ -116,16 +139,23 @@ def generate(params: SyntheticParams, writer: Writer, workers: int | None = None
                 for name in TABLES:
                     files[name].write(chunk.members[name])
                     counts[name] += chunk.rows[name]
+                mentions.write_batch(chunk.mentions)
+                counts["mentions"] += chunk.mentions.num_rows
                 progress.update(chunk.rows["patients"])
                 yield chunk.evidence
 
         evidence_rows = writer.parquet(EVIDENCE_FILE, evidence(), EVIDENCE_SCHEMA, row_group=1 << 16)
     for name in TABLES:
         writer.count(RAW_TABLES[name].path, counts[name])
+    writer.count(MENTIONS_FILE, counts["mentions"])
     _dictionary(plan, writer)
     writer.path(SPLITS_FILE, 0).write_text(",".join(SPLITS_HEADER) + "\n", encoding="utf-8")
     log("synthetic").info(
-        "synthetic hospital written", notes=counts["discharge"], patients=counts["patients"], evidence=evidence_rows
+        "synthetic hospital written",
+        notes=counts["discharge"],
+        patients=counts["patients"],
+        evidence=evidence_rows,
+        mentions=counts["mentions"],
     )
 
 

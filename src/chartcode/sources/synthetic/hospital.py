@@ -44,11 +44,12 @@ class Blueprint:
 
 @dataclass
 class Rows:
-    """Rows of the tables, by table name, the evidence, and every mention of each note."""
+    """Rows of the tables, by table name, the evidence, and every mention, by note and as rows."""
 
     tables: dict[str, list[Sequence[Any]]] = field(default_factory=lambda: {name: [] for name in TABLES})
     evidence: list[tuple[str, str, int, int, int, str]] = field(default_factory=list)
     mentions: list[list[tuple[Mark, int, int]]] = field(default_factory=list)  # of each row of discharge
+    truth: list[tuple[str, str, int, int, str, str, bool]] = field(default_factory=list)  # generate.MENTIONS_SCHEMA
 
 
 def length_table(points: int = 4001) -> NDArray[np.float64]:
@@ -186,6 +187,11 @@ class Hospital:
             for mention, (mark, start, end) in enumerate(stated)
         )
         rows.mentions.append(written.mentions)
+        ten = self._blueprint.codes
+        rows.truth.extend(
+            (note_id, ten[mark.position], start, end, mark.kind, mark.context, mark.position in coded)
+            for mark, start, end in written.mentions
+        )
         return written.carried
 
     def _codes(self, admission: Admission, version: int) -> dict[int, str]:

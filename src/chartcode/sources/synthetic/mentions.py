@@ -1,7 +1,7 @@
 """What a note will say about each condition: affirmed, stray, negated, of the family, ruled out, past.
 
-A plan holds the words of every mention, fenced, and whether it is affirmed: affirmed mentions of a coded condition
-become evidence. Noise of the pen happens here: misspellings, shared and ambiguous forms, words that de-identification
+A plan holds the words of every mention, fenced, and its context: affirmed mentions of a coded condition become
+evidence. Noise of the pen happens here: misspellings, shared and ambiguous forms, words that de-identification
 masked by mistake.
 """
 
@@ -21,6 +21,7 @@ from chartcode.sources.synthetic.phrases import Voice
 from chartcode.sources.synthetic.rates import CONTEXTS, Rates
 
 MASK = "___"
+AFFIRMED = "affirmed"
 _GOLDEN = 0.6180339887498949
 
 # Abbreviations with another meaning than the diagnosis: (phrase, condition it does not mean).
@@ -40,7 +41,12 @@ class Mark(NamedTuple):
 
     position: int  # in the catalogue
     kind: str
-    affirmed: bool
+    context: str  # "affirmed" or one of rates.CONTEXTS
+
+    @property
+    def affirmed(self) -> bool:
+        """Whether the note says that the patient has it."""
+        return self.context == AFFIRMED
 
 
 @dataclass
@@ -75,12 +81,12 @@ class Planner:
         self._widest = max(len(concept.cues) for concept in concepts)
         self.plan = Plan()
 
-    def mark(self, position: int, kind: str, text: str, affirmed: bool = True) -> str:
+    def mark(self, position: int, kind: str, text: str, context: str = AFFIRMED) -> str:
         """`text` fenced as a mention of the code at `position`."""
         table = self.plan.table
         if len(table) >= MAX_FENCES:
             return text
-        table.append(Mark(position, kind, affirmed))
+        table.append(Mark(position, kind, context))
         return fence(len(table) - 1, text)
 
     def make(
@@ -113,17 +119,16 @@ class Planner:
                 if position == principal and self._voice.uniform() < 0.6:
                     self.plan.principal.append(self._mention(position, concept))
         plan = self.plan
-        contexts = {context: getattr(plan, context) for context in CONTEXTS}
-        for column, (context, into) in enumerate(contexts.items(), 1):
+        for column, context in enumerate(CONTEXTS, 1):
             for position in np.flatnonzero(draws[:, column] < getattr(rates, context)).tolist():
-                into.extend(self._taken_back(position, self._concepts[position], int(repeats[position, column])))
+                self._take_back(position, self._concepts[position], context, int(repeats[position, column]))
         ends = np.cumsum([*CONTEXTS.values()])
         for position, concept, is_affirmed in besides:
             if is_affirmed:
                 self._affirm(position, concept, 0)
             else:
-                into = [*contexts.values()][int(np.searchsorted(ends, self._voice.uniform() * ends[-1]))]
-                into.extend(self._taken_back(position, concept, 0))
+                context = [*CONTEXTS][int(np.searchsorted(ends, self._voice.uniform() * ends[-1]))]
+                self._take_back(position, concept, context, 0)
         self._cues(of_cues < np.where(present, rates.cue_coded, rates.cue_uncoded)[:, None])
         return plan
 
@@ -146,10 +151,10 @@ class Planner:
             else:
                 self.plan.acute.append(text)
 
-    def _taken_back(self, position: int, concept: Concept, repeats: int) -> list[str]:
-        """Names of the condition that the passage around them will not affirm."""
+    def _take_back(self, position: int, concept: Concept, context: str, repeats: int) -> None:
+        """Name the condition where the passage around it will not affirm it."""
         forms = [self._form(position, concept) for _ in range(1 + repeats)]
-        return [self.mark(position, kind, text, affirmed=False) for kind, text in forms]
+        getattr(self.plan, context).extend(self.mark(position, kind, text, context) for kind, text in forms)
 
     def _mention(self, position: int, concept: Concept) -> str:
         kind, text = self._form(position, concept)
