@@ -7,9 +7,9 @@ Alone   python -m stages.terminology
 """
 
 from chartcode.artifacts import Artifact
+from chartcode.lineage import code_digest
 from chartcode.linking.terminology.build import TerminologyParams, build
 from chartcode.linking.terminology.measure import save
-from chartcode.lineage import code_digest
 from chartcode.logs import log, run_stage
 from chartcode.params import load
 
