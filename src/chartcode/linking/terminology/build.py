@@ -29,7 +29,7 @@ from chartcode.linking.terminology import (
 )
 from chartcode.linking.terminology.forms import Generic
 from chartcode.linking.terminology.rows import ICD10CM, Found
-from chartcode.linking.terms import PREFERENCE, TERMS, Kind
+from chartcode.linking.terms import LANGUAGES, PREFERENCE, TERMS, Kind
 from chartcode.linking.tokens import key_of
 from chartcode.params import Positive, Section
 
@@ -44,9 +44,14 @@ class TerminologyParams(Section):
     section: ClassVar[str] = "terminology"
     folder: str
     system: Annotated[str, Field(min_length=1)]
-    languages: Annotated[list[Literal["en", "es"]], Field(min_length=1)]
+    languages: Literal["en", "es", "all"]
     kinds: Annotated[list[Kind], Field(min_length=1)]
     max_words: Positive
+
+    @property
+    def spoken(self) -> tuple[str, ...]:
+        """The languages as a tuple."""
+        return LANGUAGES if self.languages == "all" else (self.languages,)
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ def build(params: TerminologyParams) -> Terminology:
     held = gathering.abbreviations()
     gathering.take(abbreviations.vanderbilt(files.get("vanderbilt", ()), held, gathering.code_of()))
     kept = gathering.rows()
-    if params.system == ICD10CM and "title" in params.kinds and "en" in params.languages:
+    if params.system == ICD10CM and "title" in params.kinds and "en" in params.spoken:
         kept += _untitled(codes, {row.code for row in kept})
     return Terminology(
         terms=_table(kept),
@@ -115,9 +120,9 @@ def _published(params: TerminologyParams, files: Files) -> Iterator[Found]:
     for path in files.get("obo", ()):
         yield from ontology.obo(path)
     descriptions, maps = files.get("snomed_descriptions", ()), files.get("snomed_maps", ())
-    yield from vocabularies.snomed(descriptions, maps, params.system, params.languages)
+    yield from vocabularies.snomed(descriptions, maps, params.system, params.spoken)
     for path in files.get("umls", ()):
-        yield from vocabularies.umls(path, params.system, params.languages)
+        yield from vocabularies.umls(path, params.system, params.spoken)
     for path in files.get("user", ()):
         yield from user.names(path)
 
@@ -135,7 +140,7 @@ class _Gathering:
     def take(self, names: Iterable[Found]) -> None:
         params = self._params
         for row in names:
-            if row.system != params.system or row.language not in params.languages or row.kind not in params.kinds:
+            if row.system != params.system or row.language not in params.spoken or row.kind not in params.kinds:
                 continue
             self.found[row.source] += 1
             code = self._code(row)

@@ -78,7 +78,7 @@ def files(folder: Path) -> dict[str, list[Path]]:
 
 
 def order_file(path: Path) -> tuple[int, dict[str, tuple[bool, str]]]:
-    """An order file: its fiscal year (from its name) and each code's (billable, title). CSV, or as the publisher has it.
+    """An order file: its fiscal year, from its name, and (billable, title) of each code; CSV, or the publisher's text.
 
     Raises DataError naming file, column and line.
     """

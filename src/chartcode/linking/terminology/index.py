@@ -94,7 +94,9 @@ def forms(path: Sequence[str], optional: Sequence[str] = ()) -> list[str]:
     if any(_REST.match(step) for step in path):
         return []
     lead, *steps = (bare(step) for step in path)
-    before, after, behind = [], [], False
+    before: list[str] = []
+    after: list[str] = []
+    behind = False
     for step in steps:
         behind = behind or connects(step)
         (after if behind else before).append(step)

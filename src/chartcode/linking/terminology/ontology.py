@@ -18,34 +18,11 @@ from chartcode.linking.terminology.rows import ICD10CM, Found, lines_of, records
 
 DO_LICENCE = "CC0-1.0 (Disease Ontology)"
 MEDIC_LICENCE = "MeSH terms (NLM) as compiled in MEDIC (CTD); see the publisher's terms"
-_NUMBERS = {
-    word: str(number)
-    for number, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-            "twenty",
-        ]
-    )
-}
+_COUNTED = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+_NUMBERS = {word: str(number) for number, word in enumerate(_COUNTED.split(" "))}
 _SYSTEMS = {"ICD10CM": ICD10CM, "SNOMEDCT": "snomed", "MESH": "mesh", "MSH": "mesh", "SCTID": "snomed"}
 _SYNONYM = re.compile(r'^"(?P<text>(?:[^"\\]|\\.)*)" (?P<scope>[A-Z]+)')
 References = Mapping[str, Sequence[tuple[str, str]]]  # term of the ontology -> (system, code)
@@ -150,7 +127,9 @@ def _medic_names(path: Path) -> Iterator[tuple[str, str]]:
 
 def obo(path: Path) -> Iterator[Found]:
     """Names and exact synonyms of an OBO file (doid.obo, hp.obo, mondo.obo) for the systems it refers to."""
-    source, name, synonyms, targets, obsolete = f"OBO ({release(path)})", "", [], [], False
+    source, name, obsolete = f"OBO ({release(path)})", "", False
+    synonyms: list[str] = []
+    targets: list[tuple[str, str]] = []
     for line in [*lines_of(path), "[Term]"]:
         key, _, value = line.strip().partition(": ")
         if key.startswith("["):

@@ -36,7 +36,7 @@ def lines_of(path: Path, newline: str | None = "") -> Iterator[str]:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as binary:
-            yield from io.TextIOWrapper(binary, encoding="utf-8-sig", newline=newline)  # type: ignore[arg-type]
+            yield from io.TextIOWrapper(binary, encoding="utf-8-sig", newline=newline)
     except (OSError, EOFError, UnicodeDecodeError, zlib.error):
         raise DataError(f"{path}: cannot be read as UTF-8 text, plain or gzip; fetch it again") from None
 
