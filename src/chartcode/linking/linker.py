@@ -56,7 +56,7 @@ class Judge:
         for number, flag in reversed(list(enumerate(ORDER))):
             context[spotted[flag].to_numpy(zero_copy_only=False)] = number
         asked = zip(surfaces.tolist(), context.tolist(), years.tolist(), folds.tolist(), strict=True)
-        places, inverse = np.unique(np.array([self._place(*one) for one in asked], np.int64), return_inverse=True)
+        places, inverse = np.unique(np.array([self._place(*a) for a in asked], np.int64), return_inverse=True)
         said = [self._judged[place] for place in places.tolist()]
         take = pa.array(inverse)
         judged = {
@@ -129,10 +129,8 @@ class Linker:
     def mentions(self, notes: pa.RecordBatch) -> pa.Table:
         """MENTIONS of notes with silver's columns note_id, text, sections, edits, and year if they have it."""
         spotted = self.spotter.table(notes.select(list(READS)))
-        ids = pa.DictionaryArray.from_arrays(pa.array(range(notes.num_rows)), notes.column("note_id"))
-        row = {note_id: number for number, note_id in enumerate(ids.dictionary.to_pylist())}
-        of_note = np.array([row[note_id] for note_id in spotted["note_id"].to_pylist()], np.int64)
-        years = years_of(notes, self._year)[of_note] if len(of_note) else np.zeros(0, np.int64)
+        year_of = dict(zip(notes.column("note_id").to_pylist(), years_of(notes, self._year).tolist(), strict=True))
+        years = np.array([year_of[note_id] for note_id in spotted["note_id"].to_pylist()], np.int64)
         return self.judge.judge(spotted, years, np.full(len(spotted), OF_ALL))
 
     @classmethod

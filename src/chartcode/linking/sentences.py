@@ -81,7 +81,11 @@ def sentences(text: str, spans: Sequence[tuple[int, int]] = ()) -> list[Sentence
         alone = line.endswith(":") and len(line) <= _HEADING and ". " not in line
         if unit >= 0 and not inside(start):
             bullet = _BULLET.match(line)
-            if bullet or (alone and line[0].isupper()) or not _wrapped(text[unit:last], last - text.rfind("\n", 0, last) - 1, line, width):
+            if (
+                bullet
+                or (alone and line[0].isupper())
+                or not _wrapped(text[unit:last], last - text.rfind("\n", 0, last) - 1, line, width)
+            ):
                 finish()
                 block += bullet is not None
         if unit < 0 and alone:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 _WORD = re.compile(
     r"(?P<break>\n(?=[ \t]*(?:\n|[-*#•\[]|\d+[.)])))"
-    r"|[^\W\d_]+(?:['’]s\b)?"
+    r"|[^\W\d_]+(?:[\u0300-\u036f]+[^\W\d_]*)*(?:['’]s\b)?"  # accents may stand alone, decomposed
     r"|\d+(?:\.\d+)?"
     r"|_+"
     r"|[^\w\s\-‐‑–—]"
@@ -67,9 +67,11 @@ def _fold_en(word: str) -> str:
     word = _plain(word)
     if word in _ROMAN:
         return _ROMAN[word]
-    word = word.replace("ae", "e").replace("oe", "e")
-    if word.endswith("our") and len(word) > 5:
-        word = word[:-3] + "or"
+    word = _singular(word).replace("ae", "e").replace("oe", "e")
+    return word[:-3] + "or" if word.endswith("our") and len(word) > 5 else word
+
+
+def _singular(word: str) -> str:
     if len(word) < 4 or not word.endswith("s"):
         return word
     if word.endswith("ies") and word[-4] not in "ea":

@@ -1,0 +1,52 @@
+"""Names in another order against every window spelled out."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chartcode.linking.bags import MOST_STEMS, SMALL, WIDEST, Bags, Window, longest
+from chartcode.linking.tokens import Words, words_of
+
+STEMS = ["kidney", "stone", "left", "heart", "failur"]  # their own Snowball stems
+TEXT = st.lists(st.sampled_from([*STEMS, "of", "the", "in", ",", "unknown"]), max_size=14)
+
+
+def words(folded: list[str]) -> Words:
+    return Words(folded, list(range(len(folded))), list(range(1, len(folded) + 1)))
+
+
+@given(st.lists(st.lists(st.sampled_from(STEMS), min_size=2, max_size=3, unique=True), min_size=1, max_size=4), TEXT)
+def test_finds_every_window_that_holds_just_the_stems(names: list[list[str]], folded: list[str]) -> None:
+    keys = {" ".join(name): number for number, name in enumerate(names)}
+    first_of: dict[frozenset[str], int] = {}
+    for key, number in keys.items():
+        first_of.setdefault(frozenset(key.split(" ")), number)
+    expected = []
+    for first in range(len(folded)):
+        for end in range(first + 2, min(first + WIDEST, len(folded)) + 1):
+            window = folded[first:end]
+            content = [word for word in window if word not in SMALL["en"]]
+            edges_hold = window[0] not in SMALL["en"] and window[-1] not in SMALL["en"]
+            surface = first_of.get(frozenset(content))
+            if edges_hold and "," not in window and len(set(content)) == len(content) and surface is not None:
+                expected.append(Window(first, end, surface, len(content)))
+    assert [w for w in Bags(keys, "en").find(words(folded)) if w.stems <= MOST_STEMS] == expected
+
+
+def test_order_endings_and_small_words_do_not_matter_but_signs_do() -> None:
+    bags = Bags({"left kidney stone": 7}, "en")
+    assert [w.surface for w in bags.find(words_of("stones in the left kidney"))] == [7]
+    assert bags.find(words_of("stones, left kidney")) == []
+    assert bags.find(words_of("left kidney stone stone"))[0].end == 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4), st.integers(1, 4)), max_size=8))
+def test_no_kept_window_crosses_an_exact_match_or_another_window(spans: list[tuple[int, int, int]]) -> None:
+    windows = [Window(first, first + size, 0, stems) for first, size, stems in spans]
+    exact = [Window(2, 4, 1, 2)]
+    kept = sorted(longest(exact, windows))
+    for window in kept:
+        touches = window.first < 4 and window.end > 2
+        assert not touches or (window.first <= 2 and window.end >= 4 and window.stems > 2)
+    assert all(one.end <= other.first for one, other in pairwise(kept))

@@ -1,0 +1,96 @@
+"""Which code a mention stands for, by year, context and fold; places in the source note; the folder it is read from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from chartcode.artifacts import Artifact, writing
+from chartcode.errors import ArtifactError
+from chartcode.linking.calibration import UNUSED, untaught
+from chartcode.linking.dictionary import compile_terms
+from chartcode.linking.linker import Linker, save
+from chartcode.linking.mentions import MENTIONS
+from chartcode.linking.terminology import editions
+from chartcode.tables.cleaning import clean_batch
+from tests.linking.test_dictionary import terms
+
+NAMES = terms(
+    {"code": "N1830", "name": "chronic kidney disease, stage 3"},
+    {"code": "N1830", "name": "CKD stage 3", "kind": "alias"},
+    {"code": "J189", "name": "pneumonia"},
+    {"code": "I10", "name": "hypertension"},
+    {"code": "I10", "name": "HTN", "kind": "abbreviation"},
+)
+CODES = editions.codes_table(
+    {2016: {"N183": "CKD 3", "J189": "", "I10": ""}, 2021: {"N1830": "CKD 3, unspecified", "J189": "p", "I10": "h"}},
+    {"N183": "Chronic kidney disease, stage 3 (moderate)", "N18": "CKD"},
+)
+
+
+def linker(folder: Path, year: int = 0) -> Linker:
+    names = compile_terms(NAMES, ["en"], 8)
+    with writing(folder, "test") as writer:
+        save(writer, names.surfaces, untaught(names.candidates, len(names.surfaces), 3.0), CODES, "en", 5, year)
+    return Linker.load(Artifact(folder))
+
+
+def notes(*texts: str, years: list[int | None] | None = None) -> pa.RecordBatch:
+    cleaned = clean_batch(pa.array(texts))
+    columns = {"note_id": pa.array([f"n{i}" for i in range(len(texts))])}
+    columns |= {name: cleaned.field(name) for name in ("text", "sections", "edits")}
+    if years is not None:
+        columns["year"] = pa.array(years, pa.int16())
+    return pa.record_batch(columns)
+
+
+def test_offsets_are_code_points_of_the_source_note(tmp_path: Path) -> None:
+    source = "Pt 👩 of __________ [**name**]  with   hyper-\ttension\r\nand   HTN, CKD  stage 3"
+    table = linker(tmp_path / "l").mentions(notes(source))
+    assert table.schema == MENTIONS
+    found = {source[m["start"] : m["end"]]: m["code"] for m in table.to_pylist()}
+    assert found == {"HTN": "I10", "CKD  stage 3": "N1830"}
+
+
+def test_a_code_is_that_of_the_year_of_the_note(tmp_path: Path) -> None:
+    batch = notes(*["CKD stage 3"] * 3, years=[2018, 2023, None])
+    assert linker(tmp_path / "a").mentions(batch)["code"].to_pylist() == ["N183", "N1830", "N1830"]
+    assert linker(tmp_path / "b", 2018).mentions(batch)["code"].to_pylist() == ["N183", "N1830", "N183"]
+
+
+def test_a_negated_mention_stays_with_its_flag_and_a_lower_p(tmp_path: Path) -> None:
+    rows = linker(tmp_path / "l").mentions(notes("No evidence of pneumonia. Hypertension.")).to_pylist()
+    assert [(r["code"], r["negated"]) for r in rows] == [("J189", True), ("I10", False)]
+    assert rows[0]["trigger"]
+    assert rows[0]["p"] == pytest.approx(rows[1]["p"] * UNUSED["negated"], abs=1e-5)
+
+
+def test_no_note_and_a_note_without_a_name(tmp_path: Path) -> None:
+    read = linker(tmp_path / "l")
+    assert len(read.mentions(notes())) == 0
+    assert len(read.mentions(notes("", "nothing here"))) == 0
+    assert set(read.mentions(notes("", "HTN", ""))["note_id"].to_pylist()) == {"n1"}
+
+
+def test_a_folder_of_another_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    linker(tmp_path / "l")
+    with writing(tmp_path / "damaged", "test") as writer:
+        for name in ("surfaces.parquet", "candidates.parquet", "codes.parquet"):
+            writer.parquet(name, Artifact(tmp_path / "l").table(name))
+        writer.json("linker.json", {"language": "en"})
+    with pytest.raises(ArtifactError, match=r"linker\.json: written by another version"):
+        Linker.load(Artifact(tmp_path / "damaged"))
+
+
+def test_mentions_do_not_depend_on_the_batch_they_come_in(tmp_path: Path) -> None:
+    texts = ["HTN and pneumonia", "no pneumonia", "CKD stage 3; HTN"]
+    read = linker(tmp_path / "l")
+    whole = read.mentions(notes(*texts))
+    rng = np.random.default_rng(0)
+    for row in rng.permutation(len(texts)).tolist():
+        alone = read.mentions(notes(texts[row]))
+        mine = whole.filter(pa.compute.equal(whole["note_id"], f"n{row}"))
+        assert alone.drop_columns(["note_id"]).equals(mine.drop_columns(["note_id"]))
