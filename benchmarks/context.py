@@ -15,12 +15,14 @@ Run   python -m benchmarks.context [PATIENTS] [--worst N]
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import re
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +33,11 @@ import pyarrow as pa
 from chartcode.lineage import ROOT
 from chartcode.linking import context
 from chartcode.linking.context import FLAGS, Context
+from chartcode.linking.scopes import Rules, rules_of
 
 SENTENCES = ROOT / "tests/linking/context_sentences.txt"
+OPENINGS = frozenset(("history of", "with a history of", "has a history of", "h/o", "hx of", "pmh of",
+    "past medical history significant for"))  # fmt: skip
 NEGEX = ROOT.parent / "shared/data/negex"
 LETTERS = dict(zip("nuhyf", FLAGS, strict=True))
 Truth = frozenset[str]
@@ -96,8 +101,10 @@ def _cases(maker, first: int, last: int) -> list[tuple[str, Case]]:  # type: ign
 
 
 def _case(clean: dict, mentions: list[tuple[int, int, str]]) -> Case:  # type: ignore[type-arg]
-    names = {"ruled_out": {"negated"}, "affirmed": set()}
-    segments = [(edit["source_start"], edit["clean_start"], edit["length"]) for edit in clean["edits"]]
+    names: dict[str, set[str]] = {"ruled_out": {"negated"}, "affirmed": set()}
+    segments: list[tuple[int, int, int]] = [
+        (edit["source_start"], edit["clean_start"], edit["length"]) for edit in clean["edits"]
+    ]
 
     def moved(place: int) -> int:
         for source, start, length in reversed(segments):
@@ -128,7 +135,8 @@ class Score(NamedTuple):
 def score(pairs: Iterable[tuple[Truth, Truth]], flag: str) -> Score:
     """`pairs` are (true flags, flags set)."""
     counts = Counter((flag in true, flag in said) for true, said in pairs)
-    hits, true, said = counts[True, True], counts[True, True] + counts[True, False], counts[True, True] + counts[False, True]
+    hits = counts[True, True]
+    true, said = hits + counts[True, False], hits + counts[False, True]
     return Score(hits / max(said, 1), hits / max(true, 1), 2 * hits / max(true + said, 1), true)
 
 
@@ -141,16 +149,37 @@ def table(title: str, pairs: list[tuple[Truth, Truth]], flags: Iterable[str] = F
         print(f"| {flag} | {found.true:,} | {found.precision:.3f} | {found.recall:.3f} | {found.f1:.3f} |")
 
 
-def judged(cases: Iterable[Case]) -> Iterator[tuple[Case, int, Context]]:
+def judged(cases: Iterable[Case], rules: Rules | None = None) -> Iterator[tuple[Case, int, Context]]:
     """Every mention with its context."""
     for case in cases:
-        for number, said in enumerate(context.flags(case.text, case.spans, case.sections, case.language)):
+        for number, said in enumerate(context.flags(case.text, case.spans, case.sections, case.language, rules)):
             yield case, number, said
 
 
-def pairs_of(cases: Iterable[Case]) -> list[tuple[Truth, Truth]]:
+def pairs_of(cases: Iterable[Case], rules: Rules | None = None) -> list[tuple[Truth, Truth]]:
     """(true flags, flags set) of every mention."""
-    return [(case.truth[number], flagged(said)) for case, number, said in judged(cases)]
+    return [(case.truth[number], flagged(said)) for case, number, said in judged(cases, rules)]
+
+
+def negex_rules() -> Rules:
+    """The published triggers for our engine: scopes run to the end of the clause, as theirs do."""
+    lists = {"negex": "negated", "history": "historical", "hypothetical": "hypothetical", "experiencer": "family"}
+    tags = {
+        "PREN": ("pre", "", "clause"), "POST": ("post", "", "list"), "PREP": ("pre", "uncertain", "clause"),
+        "POSP": ("post", "uncertain", "list"), "PSEU": ("pseudo", "", ""), "CONJ": ("end", "", ""),
+        "ONEW": ("pre", "", "next"),
+    }  # fmt: skip
+    plain = ("and", "or")
+    words = files("chartcode.linking").joinpath("context.csv").read_text("utf-8").splitlines()
+    rows = [row for row in csv.DictReader(words) if row["language"] == "en" and row["kind"] in plain]
+    for name, flag in lists.items():
+        for line in (NEGEX / f"genConText_{name}_triggers.txt").read_text(encoding="latin-1").splitlines():
+            phrase, _, tag = line.strip().rpartition("[")
+            if phrase.strip():
+                kind, other, reach = tags[tag.strip("] ")]
+                said = "" if kind == "pseudo" else other or flag
+                rows.append({"phrase": phrase.strip().lower(), "kind": kind, "flags": said, "reach": reach})
+    return rules_of(rows)
 
 
 def show_worst(cases: Iterable[Case], most: int) -> None:
@@ -159,7 +188,7 @@ def show_worst(cases: Iterable[Case], most: int) -> None:
         wrong = case.truth[number] ^ flagged(said)
         if wrong and most > 0:
             start, end = case.spans[number]
-            around = f"{case.text[max(start - 110, 0):start]}[[{case.text[start:end]}]]{case.text[end:end + 90]}"
+            around = f"{case.text[max(start - 110, 0) : start]}[[{case.text[start:end]}]]{case.text[end : end + 90]}"
             print(f"{'+'.join(sorted(wrong)):22} true {sorted(case.truth[number])} by {said.trigger!r}: {around!r}")
             most -= 1
 
@@ -176,6 +205,10 @@ def main() -> None:
             cases = [case for out, case in own if out == held_out and case.language == language]
             table(f"own sentences, {language}, {name}: {len(cases)}", pairs_of(cases))
     show_worst([case for out, case in own if not out], arguments.worst)
+    published = negex_rules() if NEGEX.is_dir() else None
+    if published:
+        english = [case for _, case in own if case.language == "en"]
+        table("own sentences, en, all, triggers of NegEx and ConText", pairs_of(english, published))
     if not arguments.patients:
         return
     notes = [case for _, case in hospital(arguments.patients)]
@@ -187,18 +220,16 @@ def main() -> None:
     sure = [
         (true, flags)
         for (true, flags), (_, _, found) in zip(pairs, said, strict=True)
-        if true or "historical" not in flags or not set(found.trigger.split("; ")) <= _OPENINGS
+        if true or "historical" not in flags or not set(found.trigger.split("; ")) <= OPENINGS
     ]
     table("the same without what `a history of` alone made historical", sure, ("historical",))
     words = sum(len(case.text.split()) for case in notes)
     print(f"\n{1000 * spent / len(notes):.2f} ms a note of {words // len(notes):,} words and "
           f"{len(said) // len(notes)} mentions; {words / spent:,.0f} words/s")  # fmt: skip
+    if published:
+        title = "the same hospital, triggers of NegEx and ConText"
+        table(title, pairs_of(notes, published), ("negated", "family", "historical"))
     show_worst(notes, arguments.worst)
-
-
-_OPENINGS = frozenset(
-    ("history of", "a history of", "with a history of", "has a history of", "h/o", "pmh of", "past medical history significant for")
-)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Legend: T words of a text.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -41,46 +40,52 @@ class Bags:
 
     def __init__(self, names: Mapping[str, int], language: str) -> None:
         """`names` are keys of two stems or more and their surfaces; of two with one bag the first stays."""
-        self._small, self._number = SMALL[language], _numbers(STEMMER[language])
+        self._numbers = _Numbers(language)
         self._surface: dict[int, int] = {}
         for key, surface in names.items():
-            stems = {self._number(word) for word in key.split(" ") if is_word(word) and word not in self._small}
+            stems = {number for number in map(self._numbers.__getitem__, key.split(" ")) if number > 0}
             if 2 <= len(stems) <= MOST_STEMS:
                 self._surface.setdefault(sum(stems) & _WRAP, surface)
 
     def find(self, words: Words) -> list[Window]:
         """Every window that begins and ends with a word of its bag."""
-        numbers = [
-            self._number(word) if is_word(word) and word not in self._small else (0 if is_word(word) else -1)
-            for word in words.folded
-        ]
+        number_of, surface_of = self._numbers, self._surface
+        numbers = [number_of[word] for word in words.folded]
         found: list[Window] = []
-        surface_of = self._surface.get
         for first, number in enumerate(numbers):
             if number <= 0:
                 continue
-            total, stems = number, 1
-            for end in range(first + 1, min(first + WIDEST, len(numbers))):
-                number = numbers[end]
-                if number == 0:
-                    continue
-                if number < 0 or stems == MOST_STEMS:
+            total, stems, end = number, 1, first
+            for number in numbers[first + 1 : first + WIDEST]:
+                end += 1
+                if number > 0:
+                    if stems == MOST_STEMS:
+                        break
+                    stems += 1
+                    total = (total + number) & _WRAP
+                    if total in surface_of:
+                        found.append(Window(first, end + 1, surface_of[total], stems))
+                elif number < 0:
                     break
-                total, stems = (total + number) & _WRAP, stems + 1
-                surface = surface_of(total)
-                if surface is not None:
-                    found.append(Window(first, end + 1, surface, stems))
         return found
 
 
-def _numbers(algorithm: str):  # type: ignore[no-untyped-def]
-    stemmer = snowballstemmer.stemmer(algorithm)
+class _Numbers(dict[str, int]):
+    """A word's fixed number: that of its stem, 0 of a small word, -1 of a sign."""
 
-    @lru_cache(1 << 18)
-    def number(word: str) -> int:
-        return int.from_bytes(blake2b(stemmer.stemWord(word).encode(), digest_size=8).digest()) | 1
+    def __init__(self, language: str) -> None:
+        super().__init__()
+        self._small, self._stem = SMALL[language], snowballstemmer.stemmer(STEMMER[language]).stemWord
 
-    return number
+    def __missing__(self, word: str) -> int:
+        if not is_word(word):
+            number = -1
+        elif word in self._small:
+            number = 0
+        else:
+            number = int.from_bytes(blake2b(self._stem(word).encode(), digest_size=8).digest()) | 1
+        self[word] = number
+        return number
 
 
 def longest(exact: Sequence[Window], windows: Sequence[Window]) -> list[Window]:
