@@ -7,7 +7,8 @@
   saw is as sure as its kind. Without train it is .35 for the preferred code and .12 for another one (measured on
   CodiEsp by the prototype behind this).
 - A mention in a context (negated, a relative's ...) has p times one factor a context: what its codes came to over
-  what p promised, in train notes where the surface is never affirmed. It is never dropped.
+  what p promised, in train notes where the surface is never affirmed. It is never dropped. A name found by its bag of
+  words has a factor likewise.
 - Out-of-fold: without the notes of one fold of patients, for who learns from mentions of train notes.
 
 This step, not the names, makes a dictionary win: the SNOMED CT entity linking challenge on MIMIC-IV notes (2024) was
@@ -17,6 +18,7 @@ Legend: N notes, S surfaces, P candidate pairs of a surface and a code, C codes,
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,12 +27,13 @@ import numpy as np
 import pyarrow as pa
 
 from chartcode.linking.dictionary import CANDIDATES
-from chartcode.linking.mentions import FLAGS
 
 Array = np.ndarray[Any, Any]
 BEST, OTHER = 0.35, 0.12  # p0 where nothing was learned
-UNUSED = {"negated": 0.1, "uncertain": 0.6, "historical": 0.7, "hypothetical": 0.1, "family": 0.05}  # the same, factors
+# The same, factors: of a context, and of a name found by its bag of words.
+UNUSED = {"negated": 0.1, "uncertain": 0.6, "historical": 0.7, "hypothetical": 0.1, "family": 0.05, "bag": 0.7}
 ORDER = ("family", "negated", "hypothetical", "historical", "uncertain")  # the first that holds is the context
+BAG = "bag"
 LEARNED = "learned"  # kind of a candidate that no name gives
 APART = 2.5  # standard deviations above chance
 AT_LEAST = 2  # train notes that hold both
@@ -55,7 +58,7 @@ class Calibration:
     candidates: pa.Table
     seen: Array  # (S,) int32
     prior: Array  # (P,) float64, p0
-    factors: Mapping[str, float]  # by flag
+    factors: Mapping[str, float]  # by key of UNUSED
     strength: float
 
     def p(self, seen: Array | None = None, together: Array | None = None) -> Array:
@@ -65,11 +68,6 @@ class Calibration:
         together = self.candidates["together"].to_numpy() if together is None else together
         found: Array = (together + self.strength * self.prior) / (seen + self.strength)
         return found
-
-
-def context_of(flagged: Mapping[str, bool]) -> str:
-    """The one flag that p goes by; "" where the mention is affirmed."""
-    return next((flag for flag in ORDER if flagged[flag]), "")
 
 
 def untaught(candidates: pa.Table, surfaces: int, strength: float) -> Calibration:
@@ -147,7 +145,7 @@ def _together(surfaces: Any, codes: Any, rows: Array, columns: Array) -> Array:
     found = np.zeros(len(rows), np.int32)
     by_surface, codes = surfaces.T.tocsr().astype(np.int32), codes.tocsr().astype(np.int32)
     edges = np.searchsorted(rows, np.arange(0, surfaces.shape[1] + _BLOCK, _BLOCK))  # rows are sorted
-    for block, (first, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for block, (first, end) in enumerate(itertools.pairwise(edges.tolist())):
         if first == end:
             continue
         counted = (by_surface[block * _BLOCK : (block + 1) * _BLOCK] @ codes).tocsr()
@@ -188,6 +186,6 @@ def with_factors(taught: Calibration, promised: Mapping[str, float], came: Mappi
     """The calibration with a factor a context: what came of its mentions over what p promised, drawn to the default."""
     factors = {
         flag: round(min(1.0, (came.get(flag, 0.0) + POOLED * UNUSED[flag]) / (promised.get(flag, 0.0) + POOLED)), 6)
-        for flag in FLAGS
+        for flag in UNUSED
     }
     return Calibration(taught.candidates, taught.seen, taught.prior, factors, taught.strength)

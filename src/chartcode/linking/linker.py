@@ -11,15 +11,25 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.errors import ArtifactError
-from chartcode.linking.calibration import LEARNED, ORDER, Calibration
+from chartcode.linking.calibration import BAG, LEARNED, ORDER, UNUSED, Calibration
 from chartcode.linking.mentions import ALTERNATIVE, MENTIONS, READS, Spotter
 from chartcode.linking.terminology.editions import Codes
 
 Array = np.ndarray[Any, Any]
+SIDES = len(ORDER) + 1
 OF_ALL = -1  # fold of a note that train does not hold: judged by what all of train teaches
+
+
+def contexts(spotted: pa.Table) -> Array:
+    """What the p of each mention (M,) goes by: 0 affirmed, else 1 + its place in ORDER; SIDES more if found by a bag."""
+    found = np.zeros(len(spotted), np.int64)
+    for number, flag in reversed(list(enumerate(ORDER, 1))):
+        found[spotted[flag].to_numpy(zero_copy_only=False)] = number
+    return found + SIDES * pc.equal(spotted["method"], BAG).to_numpy(zero_copy_only=False)
 
 
 class Judge:
@@ -49,12 +59,13 @@ class Judge:
         """Every code that a mention may stand for, whatever the year, sorted."""
         return sorted(set(self._names))
 
-    def judge(self, spotted: pa.Table, years: Array, folds: Array) -> pa.Table:
-        """MENTIONS of SPOTTED mentions (M,) of notes of these fiscal years (M,; 0: the latest) and folds (M,)."""
+    def judge(self, spotted: pa.Table, years: Array, folds: Array, context: Array | None = None) -> pa.Table:
+        """MENTIONS of SPOTTED mentions (M,) of notes of these fiscal years (M,; 0: the latest) and folds (M,).
+
+        `context` (M,) takes the place of their own.
+        """
         surfaces = spotted["surface"].to_numpy()
-        context = np.full(len(spotted), len(ORDER))
-        for number, flag in reversed(list(enumerate(ORDER))):
-            context[spotted[flag].to_numpy(zero_copy_only=False)] = number
+        context = contexts(spotted) if context is None else context
         asked = zip(surfaces.tolist(), context.tolist(), years.tolist(), folds.tolist(), strict=True)
         places, inverse = np.unique(np.array([self._place(*a) for a in asked], np.int64), return_inverse=True)
         said = [self._judged[place] for place in places.tolist()]
@@ -83,7 +94,10 @@ class Judge:
     def _weigh(self, surface: int, context: int, year: int, fold: int) -> list[dict[str, Any]]:
         """The candidates of a surface by falling p; codes of other years are those they are in this year."""
         p, seen, together = self._counts(fold)
-        factor = self._taught.factors[ORDER[context]] if context < len(ORDER) else 1.0
+        factors = self._taught.factors
+        factor = (factors[ORDER[context % SIDES - 1]] if context % SIDES else 1.0) * (
+            factors[BAG] if context >= SIDES else 1.0
+        )
         merged: dict[str, dict[str, Any]] = {}
         for pair in range(self._bounds[surface], self._bounds[surface + 1]):
             kind = self._kinds[pair]
@@ -143,7 +157,7 @@ class Linker:
                 candidates.drop_columns(["prior"]),
                 surfaces["seen"].to_numpy(),
                 candidates["prior"].to_numpy(),
-                {flag: float(described["factors"][flag]) for flag in ORDER},
+                {flag: float(described["factors"][flag]) for flag in UNUSED},
                 float(described["strength"]),
             )
             language, most, year = str(described["language"]), int(described["most"]), int(described["year"])

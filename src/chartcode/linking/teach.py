@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.errors import DataError
-from chartcode.linking.calibration import ORDER, Calibration, Occurrences, learn, untaught, with_factors
+from chartcode.linking.calibration import BAG, ORDER, UNUSED, Occurrences, learn, untaught, with_factors
 from chartcode.linking.dictionary import Dictionary, compile_terms
-from chartcode.linking.linker import OF_ALL, Judge, save, years_of
+from chartcode.linking.linker import OF_ALL, SIDES, Judge, contexts, save, years_of
 from chartcode.linking.mentions import MENTIONS, READS, SPOTTED, Spotter
 from chartcode.linking.terminology.editions import Codes
 from chartcode.linking.terms import TERMS
@@ -37,7 +37,8 @@ from chartcode.tables.labels import Gold
 Array = np.ndarray[Any, Any]
 TOGETHER = 256  # notes a process takes at once
 FEW = 2048  # notes that one process reads faster than several start
-TAKEN_BACK = ("family", "negated", "hypothetical")  # such mentions do not count as seen
+# Contexts (linker.contexts) in which a surface counts as seen: affirmed, historical, uncertain; none found by a bag.
+COUNTED = (0, *(1 + ORDER.index(flag) for flag in ("historical", "uncertain")))
 
 
 class LinkParams(Section):
@@ -73,7 +74,7 @@ def link(
     codes = Codes(codes_table)
     terms = terminology.table("terms.parquet")
     if params.learn_from == "evidence":
-        terms = pa.concat_tables([terms, evidence_terms(silver, gold, bronze, params.language)])
+        terms = pa.concat_tables([terms, evidence_terms(gold, bronze, params.language)])
     dictionary = compile_terms(terms, [params.language], params.max_words)
     notes = silver.table("notes.parquet", ["note_id", "subject_id", "hadm_id", "year"])
     rows = {note_id: row for row, note_id in enumerate(notes["note_id"].to_pylist())}
@@ -103,7 +104,7 @@ def link(
     return {"notes": len(rows), "mentions": written, "surfaces": len(keys), "factors": dict(taught.factors)}
 
 
-def evidence_terms(silver: Artifact, gold: Gold, bronze: Artifact, language: str) -> pa.Table:
+def evidence_terms(gold: Gold, bronze: Artifact, language: str) -> pa.Table:
     """TERMS of the words that people marked as evidence in train notes: what this hospital calls its codes.
 
     Raises DataError when the source marks no evidence in train.
@@ -187,19 +188,13 @@ def _batches(mentions: Writer, rows: Mapping[str, int]) -> Iterator[tuple[pa.Tab
             yield pa.Table.from_batches([batch]), of_id[ids.indices.to_numpy()]
 
 
-def _flag(table: pa.Table, *names: str) -> Array:
-    """Mentions (M,) with any of these flags."""
-    found: Array = np.any([table[name].to_numpy(zero_copy_only=False) for name in names], axis=0)
-    return found
-
-
 def _occurrences(
     mentions: Writer, rows: Mapping[str, int], silver: Artifact, codes: Codes, train: Array, folds: Array, surfaces: int
 ) -> Occurrences:
     """Affirmed surfaces and codes of the train notes."""
     notes, found = [], []
     for table, row in _batches(mentions, rows):
-        kept = train[row] & ~_flag(table, *TAKEN_BACK)
+        kept = train[row] & np.isin(contexts(table), COUNTED)
         notes.append(row[kept])
         found.append(table["surface"].to_numpy()[kept])
     note, surface = np.concatenate([*notes, np.zeros(0, np.int64)]), np.concatenate([*found, np.zeros(0, np.int32)])
@@ -236,30 +231,24 @@ def _promises(
     """
     table = silver.table("codes.parquet", ["hadm_id", "icd_code"])
     hadm_ids = silver.table("notes.parquet", ["hadm_id"])["hadm_id"].to_pylist()
-    promised, came = dict.fromkeys(ORDER, 0.0), dict.fromkeys(ORDER, 0.0)
+    promised, came = dict.fromkeys(UNUSED, 0.0), dict.fromkeys(UNUSED, 0.0)
     true: set[tuple[int, str]] = set(zip(table["hadm_id"].to_pylist(), table["icd_code"].to_pylist(), strict=True))
     for spotted, row in _batches(mentions, rows):
-        surface = spotted["surface"].to_numpy().astype(np.int64)
-        pair = row * (1 << 32) + surface
-        plain = ~_flag(spotted, *ORDER)
-        alone = train[row] & ~np.isin(pair, pair[plain])
+        context = contexts(spotted)
+        pair = row * (1 << 32) + spotted["surface"].to_numpy().astype(np.int64)
+        alone = train[row] & ~np.isin(pair, pair[context == 0])
         if not alone.any():
             continue
-        some = spotted.filter(pa.array(alone))
-        affirmed = some
-        for flag in ORDER:
-            place = some.schema.get_field_index(flag)
-            affirmed = affirmed.set_column(place, some.schema.field(flag), pa.array(np.zeros(len(some), bool)))
-        judged = judge.judge(affirmed, years[row[alone]], folds[row[alone]])
-        context = np.full(len(some), len(ORDER))
-        for number, flag in reversed(list(enumerate(ORDER))):
-            context[_flag(some, flag)] = number
-        _, first = np.unique(np.stack([pair[alone], context]), axis=1, return_index=True)
-        codes, p = judged["code"].to_pylist(), judged["p"].to_numpy()
-        for mention in first.tolist():
-            flag = ORDER[context[mention]]
-            promised[flag] += float(p[mention])
-            came[flag] += (hadm_ids[int(row[alone][mention])], codes[mention]) in true
+        _, first = np.unique(np.stack([pair[alone], context[alone]]), axis=1, return_index=True)
+        some = np.flatnonzero(alone)[first]
+        judged = judge.judge(spotted.take(pa.array(some)), years[row[some]], folds[row[some]], np.zeros_like(some))
+        said = zip(
+            row[some].tolist(), context[some].tolist(), judged["code"].to_pylist(), judged["p"].to_pylist(), strict=True
+        )
+        for note, of, code, p in said:
+            name = ORDER[of % SIDES - 1] if of % SIDES else BAG
+            promised[name] += p
+            came[name] += (hadm_ids[note], code) in true
     return promised, came
 
 
@@ -268,6 +257,3 @@ def _judged(
 ) -> Iterator[pa.RecordBatch]:
     for spotted, row in _batches(mentions, rows):
         yield from judge.judge(spotted, years[row], folds[row]).combine_chunks().to_batches()
-
-
-__all__ = ["Calibration", "LinkParams", "link"]
