@@ -33,7 +33,10 @@ def _parser() -> argparse.ArgumentParser:
 
     fetch = _command(commands, "fetch", _fetch, "bring an open corpus to data/external")
     fetch.add_argument(
-        "corpus", choices=["codiesp"], help="codiesp: 1,000 coded clinical cases, CC BY 4.0, from Zenodo"
+        "corpus",
+        choices=["codiesp", "terminology"],
+        help="codiesp: 1,000 coded clinical cases, CC BY 4.0, from Zenodo; terminology: publishers' files of names, "
+        "which lie on this disk (stages/terminology/README.md)",
     )
     fetch.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="link a copy on this disk instead")
     fetch.add_argument("--md5", metavar="HEX", help="check the zip against the md5 printed on its Zenodo page")
@@ -128,12 +131,25 @@ def _fetch(chosen: argparse.Namespace) -> None:
     from chartcode.sources import fetch
 
     _at_root()
+    if chosen.corpus == "terminology":
+        _link_terminology(chosen.folder)
+        return
     if chosen.folder is not None:
         sys.stdout.write(f"linked: {fetch.link(chosen.folder)}\n")
         return
     release = fetch.CODIESP if chosen.md5 is None else dataclasses.replace(fetch.CODIESP, md5=chosen.md5)
     checked = ", ".join(release.contents)
     sys.stdout.write(f"fetched: {fetch.fetch(release)} (checksums of {checked} verified; test is not pinned)\n")
+
+
+def _link_terminology(source: Path | None) -> None:
+    from chartcode.linking.terminology import folder
+
+    if source is None:
+        raise DataError("fetch terminology: name the files with --from FOLDER; stages/terminology/README.md lists them")
+    linked = folder.link(source)
+    lines = [f"linked: {folder.EXTERNAL}/{name}  ({kind})" for kind, names in linked.items() for name in names]
+    sys.stdout.write("\n".join([*lines, f"next: dvc exp run -S terminology.folder={folder.EXTERNAL}"]) + "\n")
 
 
 def _link_mimic(chosen: argparse.Namespace) -> None:

@@ -77,10 +77,10 @@ def build(params: TerminologyParams) -> Terminology:
     headings = {entry.code: entry.title for entry in editions.tabular() if not entry.billable}
     codes = editions.codes_table(known, headings)
     gathering = _Gathering(params, editions.Codes(codes))
+    gathering.take(published(params, files))
     gathering.take(_packaged(params, known))
-    gathering.take(_published(params, files))
-    held = gathering.abbreviations()
-    gathering.take(abbreviations.vanderbilt(files.get("vanderbilt", ()), held, gathering.code_of()))
+    own = [row.name for row in abbreviations.own()]
+    gathering.take(abbreviations.vanderbilt(files.get("vanderbilt", ()), own, gathering.code_of()))
     kept = gathering.rows()
     if params.system == ICD10CM and "title" in params.kinds and "en" in params.spoken:
         kept += _untitled(codes, {row.code for row in kept})
@@ -102,7 +102,8 @@ def _packaged(params: TerminologyParams, known: dict[int, editions.Edition]) -> 
         yield from abbreviations.own()
 
 
-def _published(params: TerminologyParams, files: Files) -> Iterator[Found]:
+def published(params: TerminologyParams, files: Files) -> Iterator[Found]:
+    """The names in the user's files, by kind as `folder.files` has them; lists of abbreviation senses come later."""
     tumours: dict[str, str] = {}
     for path in files.get("neoplasms", ()):
         tumours.update(neoplasms.places(path))
@@ -164,10 +165,6 @@ class _Gathering:
         code = self._codes.resolve(row.code)
         return code if self._codes.billable(code) else None
 
-    def abbreviations(self) -> list[str]:
-        """The abbreviations held so far."""
-        return [row.name for row in self._kept.values() if row.kind == "abbreviation"]
-
     def code_of(self) -> _Meanings:
         """What the words of a sense mean, by the names held so far."""
         best: dict[str, tuple[int, str]] = {}
@@ -177,8 +174,17 @@ class _Gathering:
         return _Meanings({key: code for key, (_, code) in best.items()})
 
     def rows(self) -> list[Found]:
-        """The names kept."""
-        return list(self._kept.values())
+        """The names kept. An acronym of an ontology goes where a list of abbreviations knows its senses."""
+        listed = {row.name.lower() for row in self._kept.values() if _is_listed(row)}
+        return [
+            row
+            for row in self._kept.values()
+            if row.kind != "abbreviation" or _is_listed(row) or row.name.lower() not in listed
+        ]
+
+
+def _is_listed(row: Found) -> bool:
+    return row.kind == "abbreviation" and row.licence in (tabular.OUR_LICENCE, abbreviations.LICENCE)
 
 
 class _Meanings:

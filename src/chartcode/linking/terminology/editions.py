@@ -59,7 +59,10 @@ def tabular() -> tuple[Tabular, ...]:
         inclusions = (*icd.get_inclusion_term(code), *icd.get_includes(code))
         entries.append(
             Tabular(
-                code.replace(".", ""), icd.get_description(code), icd.is_leaf(code), tuple(dict.fromkeys(inclusions))
+                code.replace(".", ""),
+                " ".join(icd.get_description(code).split()),
+                icd.is_leaf(code),
+                tuple(dict.fromkeys(inclusions)),
             )
         )
     return tuple(dict.fromkeys(entries))
@@ -76,7 +79,7 @@ def known_editions(order_files: Mapping[int, Mapping[str, tuple[bool, str]]]) ->
     listed = packaged("ICD_10_CM_2024_release/icd10cm-codes-2024.txt").splitlines()
     editions: dict[int, Edition] = {
         _GEM_EDITION: {row["icd10cm"]: "" for row in mapped},
-        _LIST_EDITION: {line[:7].strip(): line[7:].strip() for line in listed},
+        _LIST_EDITION: {line[:7].strip(): " ".join(line[7:].split()) for line in listed},
         TABULAR_EDITION: {entry.code: entry.title for entry in tabular() if entry.billable},
     }
     for year, codes in order_files.items():
@@ -193,7 +196,7 @@ class Codes:
         """The code to bill in a fiscal year (none: the latest) for what `code` means in its own.
 
         A heading or a code that was split becomes its default leaf; one that did not exist yet becomes the code above
-        it that did, or that heading's default leaf.
+        it that did, or that heading's default leaf. Where its whole category came later it stays.
         """
         key = (code, self.latest if year is None else year)
         if key not in self._resolved:

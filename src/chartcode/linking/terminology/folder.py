@@ -41,6 +41,8 @@ _NAMES: tuple[tuple[str, str], ...] = (
     ("snomed_maps", r"der2_\w+_ExtendedMap\S+\.txt(?:\.gz)?$"),
 )
 KINDS = (*dict(_HEADERS), "umls", "medic", "user")
+EXTERNAL = Path("data/external/terminology")
+_ENDING = re.compile(r"\.(?:csv|tsv|txt|obo|rrf)(?:\.gz)?$", re.I)
 _USER = re.compile(r"(?=.*\bname\b)(?=.*\bcode\b)\"?\w+\"?(?:,\"?\w+\"?)+\s*$")
 _PAPERS = re.compile(r"(?:README|LICEN[CS]E|\.)", re.I)
 _YEAR = re.compile(r"(20\d\d)")
@@ -97,3 +99,31 @@ def order_file(path: Path) -> tuple[int, dict[str, tuple[bool, str]]]:
                 raise damaged(path, "billable", line, "neither 0 nor 1")
             codes[row["code"]] = row["billable"] == "1", row["long"]
     return int(year[1]), codes
+
+
+def link(source: Path, target: Path = EXTERNAL) -> dict[str, list[str]]:
+    """Link every file below `source` that the terminology knows into `target`; returns their names by kind.
+
+    A link of the same file again is no error. Raises DataError when there is no such file, when two of them bear one
+    name, or when `target` holds another file of that name.
+    """
+    if not source.is_dir():
+        raise DataError(f"{source}: no such folder")
+    linked: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(source.resolve().rglob("*")):
+        if path.is_dir() or _PAPERS.match(path.name) or not _ENDING.search(path.name):
+            continue
+        kind = kind_of(path)
+        if kind is None:
+            continue
+        place = target / path.name
+        if place.is_symlink() or place.exists():
+            if place.resolve() != path:
+                raise DataError(f"{place}: is there already and is another file; remove or rename one of the two")
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            place.symlink_to(path)
+        linked[kind].append(path.name)
+    if not linked:
+        raise DataError(f"{source}: no file that the terminology knows; stages/terminology/README.md lists them")
+    return dict(linked)

@@ -33,18 +33,24 @@ _CONNECTIVE = re.compile(
 )
 
 
+_ENCOUNTER = re.compile(r", (?:initial encounter|subsequent encounter|sequela)\b", re.I)
+_ADJECTIVE = re.compile(r"\w{3,}(?:ic|al|ous|ive|ed|ary|ar|oid|ing|tile)$", re.I)
+
+
 def plain_forms(text: str) -> list[str]:
     """What a title or a term may look like in a note; the first is the title itself, without rest words.
 
     Nonessential modifiers, in parentheses, are left out, and stand where they are up to two words; a comma stays, is
-    left out, or turns the two parts round.
+    left out, or turns the two parts round. A title that names an encounter is written nowhere else: it stays as it is.
     """
+    if _ENCOUNTER.search(text):
+        return [_tidy(_PARENTHESES.sub("", text))]
     bare = _BRACKETS.sub("", text)
     bases = [_PARENTHESES.sub("", bare)]
     if any(len(inner.split()) <= 2 and inner not in ("s", "es") for inner in _PARENTHESES.findall(bare)):
         bases.append(_PARENTHESES.sub(r" \1", bare))
     forms = [form for base in bases for form in _commas(_tidy(_REST_WORDS.sub(" ", _REST_CLAUSE.sub("", base))))]
-    return [form for form in dict.fromkeys(forms) if form]
+    return [form for form in dict.fromkeys(form.removesuffix(" of").removesuffix(" due to") for form in forms) if form]
 
 
 def bare(text: str) -> str:
@@ -53,8 +59,7 @@ def bare(text: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    text = _SPACE.sub(" ", text).replace(" ,", ",").strip(" ,;:-")
-    return text.removesuffix(" of").removesuffix(" due to")
+    return _SPACE.sub(" ", text).replace(" ,", ",").strip(" ,;:-")
 
 
 def _commas(text: str) -> Iterator[str]:
@@ -97,6 +102,11 @@ def alternatives(term: str) -> list[str]:
     for head in heads:
         found += [" ".join([*reversed(before), head, *after]), " ".join([head, *before, *after])]
     return list(dict.fromkeys(found))
+
+
+def is_adjective(word: str) -> bool:
+    """Whether a single word looks like an adjective: `hypertensive` of `Hypertension, hypertensive`."""
+    return _ADJECTIVE.fullmatch(word) is not None
 
 
 class Generic:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chartcode.icd import ICD10_CM
-from chartcode.linking.terminology.forms import alternatives, bare, connects
+from chartcode.linking.terminology.forms import alternatives, bare, connects, is_adjective
 from chartcode.linking.terminology.rows import Found, damaged, records, release, unique
 
 COLUMNS = ("Level", "Term", "See", "NonEssModif", "Code")
@@ -90,7 +90,7 @@ def place(reference: str) -> str:
 
 def forms(path: Sequence[str], optional: Sequence[str] = ()) -> list[str]:
     """What the end of a path is called. Nothing where a step says `specified` or `by site`; a single word only where it
-    is a lead term."""
+    is a lead term, and of its alternatives no adjective."""
     if any(_REST.match(step) for step in path):
         return []
     lead, *steps = (bare(step) for step in path)
@@ -103,7 +103,9 @@ def forms(path: Sequence[str], optional: Sequence[str] = ()) -> list[str]:
     before = [step for step in before if step]
     readings = [alternatives(step)[:_READINGS] or [""] for step in before]
     found = []
-    for head in alternatives(lead)[: _READINGS + 1]:
+    for position, head in enumerate(alternatives(lead)[: _READINGS + 1]):
+        if len(path) == 1 and position and is_adjective(head):
+            continue
         for chosen in itertools.islice(itertools.product(*readings), _READINGS):
             for words in unique([" ".join([*reversed(chosen), head]), " ".join([*chosen, head])]):
                 found.append(" ".join([words, *after]))

@@ -15,6 +15,7 @@ from pathlib import Path
 from chartcode.icd import undotted
 from chartcode.linking.terminology.forms import plain_forms
 from chartcode.linking.terminology.rows import ICD10CM, Found, lines_of, records, release
+from chartcode.linking.terms import Kind
 
 DO_LICENCE = "CC0-1.0 (Disease Ontology)"
 MEDIC_LICENCE = "MeSH terms (NLM) as compiled in MEDIC (CTD); see the publisher's terms"
@@ -25,6 +26,7 @@ _COUNTED = (
 _NUMBERS = {word: str(number) for number, word in enumerate(_COUNTED.split(" "))}
 _SYSTEMS = {"ICD10CM": ICD10CM, "SNOMEDCT": "snomed", "MESH": "mesh", "MSH": "mesh", "SCTID": "snomed"}
 _SYNONYM = re.compile(r'^"(?P<text>(?:[^"\\]|\\.)*)" (?P<scope>[A-Z]+)')
+_ACRONYM = re.compile(r"[A-Z][A-Z0-9-]{1,6}")
 References = Mapping[str, Sequence[tuple[str, str]]]  # term of the ontology -> (system, code)
 
 
@@ -70,9 +72,10 @@ def disease_ontology(xrefs: Path, translations: Path | None) -> Iterator[Found]:
 def _rows(
     name: str, targets: Sequence[tuple[str, str]], source: str, licence: str, language: str = "en"
 ) -> Iterator[Found]:
+    kind: Kind = "abbreviation" if _ACRONYM.fullmatch(name) else "ontology"
     for system, code in targets:
         for form in plain_forms(name.strip(' "')):
-            yield Found(code, form, "ontology", source, licence, system, language)
+            yield Found(code, form, kind, source, licence, system, language)
 
 
 def labels_only(path: Path) -> Iterator[Found]:

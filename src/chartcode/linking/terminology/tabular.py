@@ -45,14 +45,15 @@ def edition_titles(known: dict[int, editions.Edition]) -> Iterator[Found]:
 
 
 def icd9_titles() -> Iterator[Found]:
-    """ICD-9-CM titles whose code maps to exactly one ICD-10-CM code."""
+    """ICD-9-CM titles whose code maps to exactly one ICD-10-CM code; not of external causes (E), which are too wide:
+    `Fracture, cause unspecified` is a fall."""
     targets: dict[str, list[str]] = defaultdict(list)
     for row in csv.DictReader(editions.packaged("icd9toicd10cmgem.csv").splitlines()):
         targets[row["icd9cm"]].append(row["icd10cm"])
     for line in editions.packaged(f"ICD_9_CM_v32_master_descriptions/{_ICD9}").splitlines():
         code, _, title = line.strip().partition(" ")
         mapped = targets.get(code, ())
-        if len(mapped) == 1 and mapped[0] != "NoDx":
+        if len(mapped) == 1 and mapped[0] != "NoDx" and not code.startswith("E"):
             for form in plain_forms(title):
                 yield Found(mapped[0], form, "gem", "ICD-9-CM titles through GEM 2016", PUBLIC_DOMAIN)
 
