@@ -178,6 +178,8 @@ def negex_rules() -> Rules:
             if phrase.strip():
                 kind, other, reach = tags[tag.strip("] ")]
                 said = "" if kind == "pseudo" else other or flag
+                if tag.startswith("CONJ") and flag == "negated":
+                    said = "negated+uncertain"
                 rows.append({"phrase": phrase.strip().lower(), "kind": kind, "flags": said, "reach": reach})
     return rules_of(rows)
 
