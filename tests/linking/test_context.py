@@ -8,12 +8,14 @@ import textwrap
 from collections.abc import Iterable
 from importlib.resources import files
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.context import Case, Truth, hospital, pairs_of, score, sentences
 from chartcode.linking.context import FLAGS, LANGUAGES, Context, flags
+from chartcode.tables.cleaning import clean_batch
 
 OWN = sentences()
 REACHES = {
@@ -32,7 +34,11 @@ def of(text: str, section: str = "preamble", language: str = "en") -> list[tuple
             spans.append((len(plain), len(plain) + len(piece)))
         plain += piece
     found = flags(plain, spans, [(section, 0, len(plain))], language)
-    return [("".join(letter for letter, on in zip("nuhyf", one, strict=False) if on), one.trigger) for one in found]
+    return [(_letters(one), one.trigger) for one in found]
+
+
+def _letters(context: Context) -> str:
+    return "".join(letter for letter, on in zip("nuhyf", context, strict=False) if on)
 
 
 def letters(text: str, section: str = "preamble") -> list[str]:
@@ -41,6 +47,71 @@ def letters(text: str, section: str = "preamble") -> list[str]:
 
 def own(language: str, held_out: Iterable[bool] = (False, True)) -> list[Case]:
     return [case for out, case in OWN if case.language == language and out in tuple(held_out)]
+
+
+NOTE = """
+History of Present Illness:
+67F w/ PMH of [HTN], [T2DM] c/b [neuropathy], [A-fib] on apixaban,
+[COPD] (2L home O2) and remote [DVT:h] who p/w 3d of productive
+[cough] and [dyspnea]. No [chest pain:n], [palpitations:n] or
+[syncope:n]. Denies [fevers:n]/[chills:n]. +sick contacts (grandson
+with [influenza:f]). No h/o [PE:n]. In the ED, CXR concerning for LLL
+[pneumonia:u] vs [atelectasis:u], CTA negative for [PE:n]. Given CTX
+for presumed [CAP:u].
+
+ROS: (+) per HPI, (-) [headache:n], [melena:n], [dysuria:n]. Endorses [insomnia].
+
+Past Medical History:
+1. [HTN] - well controlled
+2. [T2DM], last A1c 7.2, no [retinopathy:n]
+3. [A-fib] s/p [ablation:h] 2015
+4. [OA] s/p R [TKR:h]
+5. [GERD]; [migraine], none recently
+6. h/o [breast CA:h] s/p [lumpectomy:h] (2003), NED
+7. ?[OSA:u] - never tested
+
+Social History:
+Former [smoker:h], quit 2010. No [EtOH:n].
+
+Family History:
+Mother: [CAD:f], died of [stroke:f]. Father w/ [DM:f]. No hx [colon cancer:nf].
+
+Physical Exam:
+Gen: [obese], NAD. Lungs: [crackles] LLL, no [wheezes:n]. Ext: no
+[edema:n] or [cyanosis:n].
+
+Brief Hospital Course:
+# [Pneumonia]: sputum grew S. pneumo. No [empyema:n] on US. Treated
+with CTX then cefpodoxime. [Hypoxia] resolved.
+# [Chest pain]: brief episode HD2, trops flat, [ACS:n] ruled out.
+# [AKI]: Cr 1.8, thought prerenal vs [ATN:u], resolved with IVF.
+# [PE:n]: initially on the differential given [tachycardia]. CTA was
+without filling defect. This was ruled out.
+# [DVT:y] ppx: on apixaban.
+
+Discharge Instructions:
+You came in with [pneumonia]. Call your doctor if you have:
+- [fever:y]
+- worsening [shortness of breath:y]
+- [chest pain:y]
+
+You do not have a [blood clot:n].
+"""
+
+
+def test_every_flag_of_a_note_written_as_charts_are() -> None:
+    pieces = re.split(r"\[([^\[\]:]+):?([nuhyf]*)\]", NOTE)
+    spans, wanted, plain = [], [], ""
+    for name, said, behind in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+        plain = plain or pieces[0]
+        spans.append((len(plain), len(plain) + len(name)))
+        wanted.append((name, said))
+        plain += name + behind
+    note = clean_batch(pa.array([plain]))[0].as_py()
+    assert note["text"] == plain  # so the spans are those of the clean text
+    sections = [(part["name"], part["clean_start"], part["clean_end"]) for part in note["sections"]]
+    found = flags(plain, spans, sections)
+    assert [(name, _letters(one)) for (name, _), one in zip(wanted, found, strict=True)] == wanted
 
 
 def test_there_are_enough_labelled_sentences_and_both_halves_know_every_flag() -> None:

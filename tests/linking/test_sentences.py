@@ -50,6 +50,11 @@ def test_headings_stand_over_their_list_until_the_next() -> None:
     }
 
 
+def test_a_sentence_that_ends_with_a_colon_stands_over_the_list_behind_it() -> None:
+    text = "You had gout. Call if you have:\n- fever\n- rash"
+    assert [text[slice(*part.heading)] for part in sentences(text)][-2:] == [" Call if you have:"] * 2
+
+
 def test_a_block_ends_at_a_blank_line_and_at_a_bullet() -> None:
     parts = sentences("# PE: treated. It was ruled out.\n# AKI: better.\n\nHome. Well.")
     assert [part.block for part in parts] == [0, 0, 1, 2, 2]

@@ -220,7 +220,7 @@ class _Reader:
             words = WORD.findall(self._text[slice(*place)].lower())
             heading = f" {' '.join(words)} "
             past = [phrase for phrase in self._rules.words["heading"] if f" {phrase} " in heading]
-            if past:
+            if past and len(words) <= _LONGEST_HEADING:
                 said = [Trigger(max(past, key=lambda phrase: (len(phrase), phrase)), "heading", _HISTORICAL, "")]
             else:
                 found = find(words, [-1] * len(words), self._rules)
@@ -243,4 +243,5 @@ class _Reader:
 
 _HISTORICAL = frozenset(("historical",))
 _FAR = frozenset(("list", "clause", "sentence"))
+_LONGEST_HEADING = 8  # words; a longer one is a sentence
 _LONGEST_TAIL = 8  # words between the trigger of a heading and its colon: `call your doctor if you have any of these:`
