@@ -65,8 +65,7 @@ def flags(
     `sections` (name, start, end) are those of silver, names of cleaning.HEADERS. `rules` other than those of
     context.csv are for comparisons.
     """
-    order = sorted(range(len(spans)), key=spans.__getitem__)
-    placed = [spans[number] for number in order]
+    placed, mention_of = _apart(spans)
     parts = sentences(text, placed)
     begins = [part.start for part in parts]
     members: dict[int, list[int]] = {}  # mentions of each sentence
@@ -77,10 +76,22 @@ def flags(
         if parts:
             reader.read(parts[at], mentions)
     reader.judge(parts, begins, members)
-    contexts = [_NOTHING] * len(spans)
-    for mention, number in enumerate(order):
-        contexts[number] = reader.context(mention)
-    return contexts
+    contexts = [reader.context(mention) for mention in range(len(placed))]
+    return [contexts[mention] for mention in mention_of]
+
+
+def _apart(spans: Sequence[tuple[int, int]]) -> tuple[list[tuple[int, int]], list[int]]:
+    """Spans in order, those that overlap as one, and which of them each span given is."""
+    placed: list[tuple[int, int]] = []
+    mention_of = [0] * len(spans)
+    for number in sorted(range(len(spans)), key=spans.__getitem__):
+        start, end = spans[number]
+        if placed and start < placed[-1][1]:
+            placed[-1] = (placed[-1][0], max(placed[-1][1], end))
+        else:
+            placed.append((start, end))
+        mention_of[number] = len(placed) - 1
+    return placed, mention_of
 
 
 @lru_cache(len(LANGUAGES))
@@ -191,9 +202,10 @@ class _Reader:
         if tied or (following and following[0] in self._rules.words["link"]):
             yield from after(line, at, trigger._replace(reach="sentence"), self._rules)
             return
-        preceding = words[max(found.first - 3, 0) : found.first]
-        if preceding[-1:] == ["("] or not {"in", "en", "side"}.isdisjoint(preceding):
-            yield from before(line, found.first, trigger._replace(reach="item"), self._rules)
+        for place in range(found.first - 1, max(found.first - 4, -1), -1):
+            if words[place] in ("in", "en", "side") or (words[place] == "(" and place == found.first - 1):
+                yield from before(line, place, trigger._replace(reach="item"), self._rules)
+                return
 
     def _happens(self, mention: int) -> bool:
         """Whether a condition is one that is over once it happened (an old infarction is not: it is a status)."""
@@ -208,13 +220,12 @@ class _Reader:
             words = WORD.findall(self._text[slice(*place)].lower())
             heading = f" {' '.join(words)} "
             past = [phrase for phrase in self._rules.words["heading"] if f" {phrase} " in heading]
-            if past:
+            if past and len(words) <= _LONGEST_HEADING:
                 said = [Trigger(max(past, key=lambda phrase: (len(phrase), phrase)), "heading", _HISTORICAL, "")]
             else:
                 found = find(words, [-1] * len(words), self._rules)
-                last = found[max(found)] if found else None
-                near = last is not None and len(words) - last.end < _LONGEST_TAIL
-                said = [t for t in last.triggers if t.kind == "pre" and t.reach in _FAR] if last and near else []
+                near = [found[at] for at in sorted(found) if len(words) - found[at].end <= _LONGEST_TAIL]
+                said = [t for one in near for t in one.triggers if t.kind == "pre" and t.reach in _FAR]
             self._headings[place] = said
         return self._headings[place]
 
@@ -232,4 +243,5 @@ class _Reader:
 
 _HISTORICAL = frozenset(("historical",))
 _FAR = frozenset(("list", "clause", "sentence"))
-_LONGEST_TAIL = 7  # words between the trigger of a heading and its colon: `call your doctor if you have any of these:`
+_LONGEST_HEADING = 8  # words; a longer one is a sentence
+_LONGEST_TAIL = 8  # words between the trigger of a heading and its colon: `call your doctor if you have any of these:`

@@ -21,7 +21,23 @@ _PLAIN = ("adjective", "assert", "or", "and", "event", "lasting", "link", "headi
 _ENDINGS = frozenset(("end", "start", "verb", "pseudo"))
 # A year or a date of these ends nothing.
 _BEGUN = frozenset(
-    ("since", "dx", "dxd", "from", "until", "x", "began", "begins", "started", "onset", "first", "desde", "diagnosed")
+    (
+        "since",
+        "dx",
+        "dxd",
+        "from",
+        "until",
+        "x",
+        "began",
+        "begins",
+        "started",
+        "onset",
+        "first",
+        "desde",
+        "diagnosed",
+        "diagnosticado",
+        "diagnosticada",
+    )
 )
 _OPPOSED = {"negated": "uncertain", "uncertain": "negated"}
 
@@ -85,7 +101,10 @@ def rules_of(rows: Iterable[Mapping[str, str]]) -> Rules:
 
 
 def find(words: Sequence[str], owner: Sequence[int], rules: Rules) -> dict[int, Found]:
-    """The triggers among lower-case words: of those that overlap the longest, then the first; none on a mention."""
+    """The triggers among lower-case words, none on a mention.
+
+    Of those that overlap the longest, then one that means something, then the first.
+    """
     plain = [_class(word) if number < 0 else "" for word, number in zip(words, owner, strict=True)]
     met = [
         Found(at, at + length, rules.phrases[phrase])
@@ -95,7 +114,7 @@ def find(words: Sequence[str], owner: Sequence[int], rules: Rules) -> dict[int, 
     ]
     found: dict[int, Found] = {}
     taken: set[int] = set()
-    for one in sorted(met, key=lambda one: (one.first - one.end, one.first)):
+    for one in sorted(met, key=lambda one: (one.first - one.end, one.triggers[0].kind == "pseudo", one.first)):
         if taken.isdisjoint(range(one.first, one.end)):
             taken.update(range(one.first, one.end))
             found[one.first] = one
@@ -131,7 +150,7 @@ def after(line: Line, at: int, trigger: Trigger, rules: Rules) -> Iterator[int]:
         if reach == "list" and comma and at > closed and word in adjectives:
             return
         if word in ors or word == "/":
-            said, parted = 0, True
+            said, parted, comma = 0, True, False
         elif word in ands or word == ",":
             if reach not in _LISTS or (reach == "closed" and at > closed):
                 return
@@ -165,7 +184,7 @@ def _stops(mark: Found, trigger: Trigger, parted: bool, fresh: bool) -> bool:
             continue
         if parted and any(_OPPOSED.get(flag) in other.flags for flag in trigger.flags):
             return True
-        if "hypothetical" in other.flags:
+        if "hypothetical" in other.flags or (fresh and trigger.reach in ("list", "closed") and other.reach == "events"):
             return True
         if parted and "hypothetical" in trigger.flags and "historical" in other.flags:
             return True

@@ -4,7 +4,8 @@
   of a list without bullets each line is an item. The width of the note is the median of its long lines.
 - A full stop ends a sentence unless it belongs to an abbreviation; so do question and exclamation marks, but not the
   mark of doubt before a word (`?PE`).
-- A block is what one bullet, problem or paragraph holds. A heading stands alone on its line and ends with a colon.
+- A block is what one bullet, problem or paragraph holds. A heading stands alone on its line and ends with a
+  colon; so may the last sentence before a list.
 """
 
 from __future__ import annotations
@@ -102,6 +103,9 @@ class _Splitter:
         if self._unit >= 0:
             for start, end in self._parts(self._unit, self._last):
                 self._found.append(Sentence(start, end, self._block, self._heading, self._near))
+            start, end = self._found[-1][:2]
+            if self._text[start:end].endswith(":"):
+                self._heading, self._near = (start, end), True
         self._unit = -1
 
     def _parts(self, start: int, end: int) -> Iterator[tuple[int, int]]:
