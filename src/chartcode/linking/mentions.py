@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from chartcode.linking.abbreviations import short_forms
+from chartcode.linking.abbreviations import definitions
 from chartcode.linking.bags import SMALL, Bags, Window, longest
 from chartcode.linking.context import Context, flags
-from chartcode.linking.dictionary import Senses
+from chartcode.linking.dictionary import Senses, is_cased
 from chartcode.linking.matcher import Matcher
 from chartcode.linking.terms import PREFERENCE
 from chartcode.linking.tokens import is_word, words_of
@@ -116,16 +116,21 @@ class Spotter:
         return [Spotted(*f, context) for f, context in zip(found, contexts, strict=True)]
 
     def _short_forms(self, text: str, places: list[tuple[int, int, int]]) -> dict[str, int]:
-        """Short forms that this note spells out, with the surface of the long form; -1 where that is no name we know.
+        """Short forms that this note spells out, with the surface of the long form.
 
+        Where that is no name we know, forms of up to three letters say nothing (-1): they mean something else here.
         Places of short forms that no name covers are added.
         """
         defined: dict[str, int] = {}
-        for short, long in short_forms(text):
-            ending = [p for p in places if long[0] <= p[0] and p[1] == long[1] and p[2] >= 0]
-            written = text[long[0] : long[1]]
-            surface = self._senses.surface(ending[0][2], written, PREAMBLE) if ending else -1
-            defined[text[short[0] : short[1]]] = surface
+        for definition in definitions(text):
+            long = text[definition.long_start : definition.long_end]
+            ending = [
+                key for start, end, key in places if definition.long_start <= start and end == definition.long_end
+            ]
+            if ending and ending[0] >= 0:
+                defined[definition.short] = self._senses.surface(ending[0], long, PREAMBLE)
+            elif is_cased(definition.short):
+                defined[definition.short] = -1
         taken = [(start, end) for start, end, _ in places]
         for form, surface in defined.items():
             if surface < 0:

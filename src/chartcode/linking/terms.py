@@ -10,11 +10,13 @@ from typing import Literal
 
 import pyarrow as pa
 
-Kind = Literal["title", "inclusion", "index", "neoplasm", "gem", "ontology", "abbreviation", "alias", "mention", "user"]
+Kind = Literal[
+    "title", "inclusion", "lead", "index", "neoplasm", "gem", "ontology", "abbreviation", "alias", "mention", "user"
+]
 LANGUAGES = ("en", "es")
 # Of two codes for one name, that of the kind further to the front is meant, until train says otherwise.
 PREFERENCE: tuple[Kind, ...] = (
-    "user", "mention", "alias", "abbreviation", "title", "inclusion", "ontology", "gem", "neoplasm", "index"
+    "user", "mention", "alias", "abbreviation", "lead", "title", "inclusion", "ontology", "gem", "neoplasm", "index"
 )  # fmt: skip
 
 TERMS = pa.schema(

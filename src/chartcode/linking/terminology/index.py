@@ -68,9 +68,12 @@ def names(path: Path, tumours: dict[str, str]) -> Iterator[Found]:
     source = f"ICD-10-CM Alphabetic Index ({release(path)})"
     for entry in listed:
         code = entry.code or codes.get(place(entry.see), "")
-        if code:
-            for form in forms(entry.path, entry.optional):
-                yield Found(code, form, "index", source, LICENCE)
+        if not code:
+            continue
+        for form in forms(entry.path) if len(entry.path) == 1 else ():
+            yield Found(code, form, "lead", source, LICENCE)  # what a coder takes when nothing more is said
+        for form in forms(entry.path, entry.optional):
+            yield Found(code, form, "index", source, LICENCE)
 
 
 def places(listed: Sequence[Entry]) -> dict[str, str]:
