@@ -1,11 +1,11 @@
-"""What the dictionary finds, and what each of its parts is worth: codes of a note, places of evidence, error kinds, speed.
+"""What the dictionary finds and what each of its parts is worth: codes of a note, places of evidence, errors, speed.
 
 Alone    python -m benchmarks.linking              on the hospital whose artifacts lie in data/
          python -m benchmarks.linking --ablate     the same again without each kind of name and each way to match
 
 Reads data/{bronze,silver,gold,terminology} (`make codiesp`, `dvc repro link`) and params `link`; writes nothing.
-- zero-shot: the code that the names prefer, learned from nothing. Calibrated: every candidate by its p. Codes count that
-  are no labels of gold, and gold codes that no name stands for are missed. Thresholds from val alone.
+- zero-shot: the code that the names prefer, learned from nothing. Calibrated: every candidate by its p. Codes count
+  that are no labels of gold, and gold codes that no name stands for are missed. Thresholds from val alone.
 - places (a source with marked evidence): a code of a note is found where one of its mentions holds a marked span with
   at most ten characters more on either side, as CodiEsp's own evaluation of its track X counts it.
 - speed: one process, CPU seconds.
@@ -29,7 +29,7 @@ from chartcode.artifacts import Artifact, writing
 from chartcode.coders.base import gold_of
 from chartcode.linking.linker import Linker
 from chartcode.linking.teach import LinkParams, link
-from chartcode.params import load
+from chartcode.params import GoldParams, load
 from chartcode.tables.cleaning import clean_batch
 
 SLACK = 10  # characters
@@ -59,14 +59,14 @@ def hospital(data: Path) -> Hospital:
     notes = silver.table("notes.parquet", ["note_id", "hadm_id"])
     admission = dict(zip(notes["note_id"].to_pylist(), notes["hadm_id"].to_pylist(), strict=True))
     codes = silver.table("codes.parquet", ["hadm_id", "table", "icd_version", "icd_code"]).filter(
-        (pc.field("table") == "diagnoses") & (pc.field("icd_version") == 10)
+        pc.field("table").isin(load(GoldParams).tables) & (pc.field("icd_version") == 10)
     )
     truth: dict[int, set[str]] = defaultdict(set)
     for hadm_id, code in zip(codes["hadm_id"].to_pylist(), codes["icd_code"].to_pylist(), strict=True):
         truth[hadm_id].add(code)
     parts: dict[tuple[int, str, int], list[tuple[int, int]]] = defaultdict(list)
     for row in bronze.table("evidence.parquet").to_pylist():
-        if row["note_id"] in admission:
+        if row["note_id"] in admission and row["icd_code"] in truth[admission[row["note_id"]]]:
             parts[admission[row["note_id"]], row["icd_code"], row["mention"]].append((row["start"], row["end"]))
     marked: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
     for (hadm_id, code, _), spans in parts.items():
@@ -86,7 +86,7 @@ def linked(data: Path, folder: Path, params: LinkParams, kinds: frozenset[str] =
             writer.parquet("codes.parquet", terminology.table("codes.parquet"))
         terminology = Artifact(folder / "terminology")
     with writing(folder / "linker", "benchmark") as model, writing(folder / "mentions", "benchmark") as mentions:
-        link(silver, labels, bronze, terminology, params, model, mentions)
+        link(silver, labels, bronze, terminology, params, load(GoldParams).tables, model, mentions)
     return Artifact(folder / "mentions").table("mentions.parquet"), folder / "linker"
 
 
@@ -229,9 +229,7 @@ def by_source(mentions: list[dict[str, Any]], about: Hospital) -> None:
 def speed(model: Path, data: Path) -> None:
     """Notes a second of one core, whole and cut to SHORT words."""
     linker = Linker.load(Artifact(model))
-    batch = next(
-        Artifact(data / "silver").batches("notes.parquet", list(("note_id", "text", "sections", "edits")), 400)
-    )
+    batch = next(Artifact(data / "silver").batches("notes.parquet", ["note_id", "text", "sections", "edits"], 400))
     texts = batch.column("text").to_pylist()
     cut = clean_batch(pa.array([" ".join(text.split(" ")[:SHORT]) for text in texts]))
     short = pa.record_batch(
@@ -243,9 +241,8 @@ def speed(model: Path, data: Path) -> None:
         found = linker.mentions(notes)
         seconds = time.process_time() - start
         words = sum(len(text.split()) for text in notes.column("text").to_pylist()) / notes.num_rows
-        print(
-            f"\n{name}: {notes.num_rows / seconds:.0f} notes a second of one core ({words:.0f} words, {len(found) / notes.num_rows:.0f} mentions)"
-        )
+        rate, mean = notes.num_rows / seconds, len(found) / notes.num_rows
+        print(f"\n{name}: {rate:.0f} notes a second of one core ({words:.0f} words, {mean:.0f} mentions a note)")
 
 
 def main() -> None:

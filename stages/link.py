@@ -2,7 +2,7 @@
 
 Reads   data/silver/, data/gold/, data/terminology/, data/bronze/ (marked evidence, if link.learn_from asks for it)
 Writes  models/linker/ (reads any note by itself), data/mentions/mentions.parquet
-Params  link
+Params  link, gold (tables)
 Alone   python -m stages.link
 """
 
@@ -13,7 +13,7 @@ from chartcode.coders.base import gold_of
 from chartcode.lineage import code_digest
 from chartcode.linking.teach import LinkParams, link
 from chartcode.logs import log, run_stage
-from chartcode.params import load
+from chartcode.params import GoldParams, load
 
 
 def main() -> None:
@@ -26,7 +26,16 @@ def main() -> None:
         writing(Path("models/linker"), silver.source, inputs, code) as model,
         writing(Path("data/mentions"), silver.source, inputs, code) as mentions,
     ):
-        done = link(silver, gold_of(silver, gold), bronze, terminology, load(LinkParams), model, mentions)
+        done = link(
+            silver,
+            gold_of(silver, gold),
+            bronze,
+            terminology,
+            load(LinkParams),
+            load(GoldParams).tables,
+            model,
+            mentions,
+        )
     log("link").info("linked", **done)
 
 

@@ -83,7 +83,8 @@ def run(folder: Path, to: str = "out", **change: Any) -> tuple[list[dict[str, An
     )
     with writing(folder / to / "linker", "test") as model, writing(folder / to / "mentions", "test") as mentions:
         labels: Gold = read_gold(gold)
-        link(silver, labels, bronze, terminology, LinkParams.model_validate(PARAMS | change), model, mentions)
+        params = LinkParams.model_validate(PARAMS | change)
+        link(silver, labels, bronze, terminology, params, ["diagnoses"], model, mentions)
     return Artifact(folder / to / "mentions").table("mentions.parquet").to_pylist(), Artifact(folder / to / "linker")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Literal
@@ -66,15 +66,20 @@ def link(
     bronze: Artifact,
     terminology: Artifact,
     params: LinkParams,
+    tables: Sequence[str],
     model: Writer,
     mentions: Writer,
 ) -> dict[str, Any]:
-    """Write the linker and the mentions of every note; returns counts for the log."""
+    """Write the linker and the mentions of every note; returns counts for the log.
+
+    `tables` are those of silver's codes.parquet that count (gold.tables).
+    """
     codes_table = terminology.table("codes.parquet")
     codes = Codes(codes_table)
+    truth = silver.table("codes.parquet").filter((pc.field("icd_version") == 10) & pc.field("table").isin(list(tables)))
     terms = terminology.table("terms.parquet")
     if params.learn_from == "evidence":
-        terms = pa.concat_tables([terms, evidence_terms(gold, bronze, params.language)])
+        terms = pa.concat_tables([terms, evidence_terms(gold, bronze, truth, params.language)])
     dictionary = compile_terms(terms, [params.language], params.max_words)
     notes = silver.table("notes.parquet", ["note_id", "subject_id", "hadm_id", "year"])
     rows = {note_id: row for row, note_id in enumerate(notes["note_id"].to_pylist())}
@@ -84,14 +89,14 @@ def link(
     folds = np.array([fold_of(s, params.folds) for s in gold.subject_id.tolist()], np.int64)
     taught, without = untaught(dictionary.candidates, len(dictionary.surfaces), params.strength), None
     if params.learn_from != "nothing":
-        held = _occurrences(mentions, rows, silver, codes, train, folds, len(dictionary.surfaces))
+        held = _occurrences(mentions, rows, gold.hadm_id, truth, codes, train, folds, len(dictionary.surfaces))
         taught, *left_out = learn(dictionary.candidates, held, params.strength, params.min_p)
         without = (left_out[0], left_out[1])
     keys = dictionary.surfaces["key"].to_pylist()
     years, of_fold = years_of(notes, params.year), np.where(train, folds, OF_ALL)
     if without is not None:
         judge = Judge(taught, keys, codes, params.alternatives, without)
-        taught = with_factors(taught, *_promises(judge, mentions, rows, silver, train, years, of_fold))
+        taught = with_factors(taught, *_promises(judge, mentions, rows, gold.hadm_id, truth, train, years, of_fold))
     judge = Judge(taught, keys, codes, params.alternatives, without)
     written = mentions.parquet(
         "mentions.parquet",
@@ -104,7 +109,7 @@ def link(
     return {"notes": len(rows), "mentions": written, "surfaces": len(keys), "factors": dict(taught.factors)}
 
 
-def evidence_terms(gold: Gold, bronze: Artifact, language: str) -> pa.Table:
+def evidence_terms(gold: Gold, bronze: Artifact, truth: pa.Table, language: str) -> pa.Table:
     """TERMS of the words that people marked as evidence in train notes: what this hospital calls its codes.
 
     Raises DataError when the source marks no evidence in train.
@@ -114,6 +119,7 @@ def evidence_terms(gold: Gold, bronze: Artifact, language: str) -> pa.Table:
     texts = bronze.table("discharge.parquet", ["note_id", "hadm_id", "text"])
     texts = texts.filter(pc.is_in(texts["hadm_id"], pa.array(sorted(train))))
     marked = marked.filter(pc.is_in(marked["note_id"], texts["note_id"].combine_chunks()))
+    marked = marked.filter(pc.is_in(marked["icd_code"], truth["icd_code"].combine_chunks()))
     if not len(marked):
         raise DataError(f"{bronze.folder}/evidence.parquet: marks nothing in train notes; set link.learn_from to codes")
     text_of = dict(zip(texts["note_id"].to_pylist(), texts["text"].to_pylist(), strict=True))
@@ -189,7 +195,14 @@ def _batches(mentions: Writer, rows: Mapping[str, int]) -> Iterator[tuple[pa.Tab
 
 
 def _occurrences(
-    mentions: Writer, rows: Mapping[str, int], silver: Artifact, codes: Codes, train: Array, folds: Array, surfaces: int
+    mentions: Writer,
+    rows: Mapping[str, int],
+    hadm_ids: Array,
+    truth: pa.Table,
+    codes: Codes,
+    train: Array,
+    folds: Array,
+    surfaces: int,
 ) -> Occurrences:
     """Affirmed surfaces and codes of the train notes."""
     notes, found = [], []
@@ -202,37 +215,38 @@ def _occurrences(
     shape = (int(train.sum()), surfaces)
     held = sp.csr_matrix((np.ones(len(note), np.int8), (place[note], surface)), shape)
     held.data[:] = 1  # named twice is named
-    truth, names = coded(silver, codes, train)
-    return Occurrences(held, truth, names, folds[train])
+    return Occurrences(held, *coded(truth, codes, hadm_ids[train]), folds[train])
 
 
-def coded(silver: Artifact, codes: Codes, kept: Array) -> tuple[Any, list[str]]:
-    """ICD-10 codes of the kept notes of silver, binary CSR, in the latest edition, and their names."""
-    hadm_ids = silver.table("notes.parquet", ["hadm_id"])["hadm_id"].to_numpy()[kept]
+def coded(truth: pa.Table, codes: Codes, hadm_ids: Array) -> tuple[Any, list[str]]:
+    """Codes of these admissions, binary CSR, in the latest edition, and their names."""
     place = {hadm_id: row for row, hadm_id in enumerate(hadm_ids.tolist())}
-    table = silver.table("codes.parquet", ["hadm_id", "icd_version", "icd_code"])
-    table = table.filter(pc.equal(table["icd_version"], 10))
-    table = table.filter(pc.is_in(table["hadm_id"], pa.array(hadm_ids)))
-    said = [codes.of_year(code, 0) for code in table["icd_code"].to_pylist()]
+    truth = truth.filter(pc.is_in(truth["hadm_id"], pa.array(hadm_ids)))
+    said = [codes.of_year(code, 0) for code in truth["icd_code"].to_pylist()]
     names = sorted(set(said))
     column = {code: number for number, code in enumerate(names)}
-    pairs = ([place[h] for h in table["hadm_id"].to_pylist()], [column[code] for code in said])
-    truth = sp.csr_matrix((np.ones(len(said), np.int8), pairs), (len(hadm_ids), len(names)))
-    truth.data[:] = 1
-    return truth, names
+    pairs = ([place[h] for h in truth["hadm_id"].to_pylist()], [column[code] for code in said])
+    found = sp.csr_matrix((np.ones(len(said), np.int8), pairs), (len(hadm_ids), len(names)))
+    found.data[:] = 1
+    return found, names
 
 
 def _promises(
-    judge: Judge, mentions: Writer, rows: Mapping[str, int], silver: Artifact, train: Array, years: Array, folds: Array
+    judge: Judge,
+    mentions: Writer,
+    rows: Mapping[str, int],
+    hadm_ids: Array,
+    truth: pa.Table,
+    train: Array,
+    years: Array,
+    folds: Array,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """What p of an affirmed mention promises for the mentions of each context in train, and what came.
 
     Of notes where the surface is never affirmed; a surface counts once a note and context.
     """
-    table = silver.table("codes.parquet", ["hadm_id", "icd_code"])
-    hadm_ids = silver.table("notes.parquet", ["hadm_id"])["hadm_id"].to_pylist()
     promised, came = dict.fromkeys(UNUSED, 0.0), dict.fromkeys(UNUSED, 0.0)
-    true: set[tuple[int, str]] = set(zip(table["hadm_id"].to_pylist(), table["icd_code"].to_pylist(), strict=True))
+    true = set(zip(truth["hadm_id"].to_pylist(), truth["icd_code"].to_pylist(), strict=True))
     for spotted, row in _batches(mentions, rows):
         context = contexts(spotted)
         pair = row * (1 << 32) + spotted["surface"].to_numpy().astype(np.int64)
@@ -248,7 +262,7 @@ def _promises(
         for note, of, code, p in said:
             name = ORDER[of % SIDES - 1] if of % SIDES else BAG
             promised[name] += p
-            came[name] += (hadm_ids[note], code) in true
+            came[name] += (int(hadm_ids[note]), code) in true
     return promised, came
 
 
