@@ -17,8 +17,63 @@ import snowballstemmer
 from chartcode.linking.tokens import Words, is_word
 
 SMALL = {
-    "en": frozenset("a an and as at by due for from her his in its of on or that the their this to was with".split()),
-    "es": frozenset("a al ambo ante con de del e el en la las lo los o para por que se sin su sus u un una y".split()),
+    "en": frozenset(
+        [
+            "a",
+            "an",
+            "and",
+            "as",
+            "at",
+            "by",
+            "due",
+            "for",
+            "from",
+            "her",
+            "his",
+            "in",
+            "its",
+            "of",
+            "on",
+            "or",
+            "that",
+            "the",
+            "their",
+            "this",
+            "to",
+            "was",
+            "with",
+        ]
+    ),
+    "es": frozenset(
+        [
+            "a",
+            "al",
+            "ambo",
+            "ante",
+            "con",
+            "de",
+            "del",
+            "e",
+            "el",
+            "en",
+            "la",
+            "las",
+            "lo",
+            "los",
+            "o",
+            "para",
+            "por",
+            "que",
+            "se",
+            "sin",
+            "su",
+            "sus",
+            "u",
+            "un",
+            "una",
+            "y",
+        ]
+    ),
 }
 STEMMER = {"en": "english", "es": "spanish"}
 MOST_STEMS = 6  # of a name
