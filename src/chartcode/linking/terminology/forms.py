@@ -17,7 +17,10 @@ from chartcode.linking.tokens import is_word, key_of
 _BRACKETS = re.compile(r"\s*\[[^\[\]]*\]")
 _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _REST_CLAUSE = re.compile(
-    r",\s*(?:[^,]*\bunspecified\b[^,]*|not elsewhere classified|not otherwise specified|so stated|nec|nos)(?=,|$)", re.I
+    r",\s*(?:unspecified(?: (?:organism|sites?|cause|type|origin|trimester|severity|stage|degree|location|ear|eye|eyelid|side"
+    r"|limb|(?:as to|whether) [^,]*))?|(?:part|site|cause|type|organism) unspecified|not elsewhere classified"
+    r"|not otherwise specified|so stated|nec|nos)(?=,|$)",
+    re.I,
 )
 _REST_WORDS = re.compile(
     r"\b(?:NOS|NEC|not elsewhere classified|not otherwise specified|unspecified (?:part|site|type|cause|organism) of"
@@ -129,8 +132,9 @@ class Generic:
             return "long"
         if words[0] == "other" or words[:2] == ["specified", "other"]:
             return "rest class"
-        if key in self._alone:
-            return self._alone[key]
+        alone = self._alone.get(" ".join(words))
+        if alone is not None:
+            return alone
         if all(self._alone.get(word) == "function" for word in words):
             return "function"
         return None
