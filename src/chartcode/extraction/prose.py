@@ -18,6 +18,7 @@ from chartcode.extraction.drugs import (
 )
 from chartcode.extraction.orders import DOSE_ONLY, Span, read_order
 
+_BREAK = re.compile(r"\n(?=\s*(?:[-*•#]|\[|\d{1,2}[.)]\s|\n))")  # ends a sentence as a semicolon does, and as long
 _BEFORE = re.compile(
     rf"(?<![A-Za-z])(?:{CHANGED})(?:\s+(?:taking|the|your|home|her|his|on|to|dose|of))*\s*:?\s*$", re.IGNORECASE
 )
@@ -44,7 +45,7 @@ _STRONG = re.compile(r"(?:mg|mcg|µg|ug|g|gm|gram|meq|iu|units?|milligram|microg
 
 
 def in_prose(text: str, section: Section, learned: set[str]) -> list[Medication]:
-    body = text[section.start : section.end].replace("\n", " ")
+    body = _BREAK.sub(";", text[section.start : section.end]).replace("\n", " ")
     found = [*_dosed(body, section, learned)]
     taken = [(drug.start, drug.end) for drug in found]
     for drug in (*_announced(body, section), *_named(body, section, learned)):
