@@ -53,7 +53,8 @@ def score(pairs: Iterable[tuple[list[Ordered], list[Ordered]]]) -> dict[str, Sco
                 left, right = Counter(map(tuple, ours)), Counter(map(tuple, theirs))
             else:
                 left, right = (
-                    Counter((one.drug, getattr(one, name)) for one in side if getattr(one, name)) for side in (ours, theirs)
+                    Counter((one.drug, getattr(one, name)) for one in side if getattr(one, name))
+                    for side in (ours, theirs)
                 )
             for place, count in enumerate((sum((left & right).values()), sum(left.values()), sum(right.values()))):
                 totals[name][place] += count

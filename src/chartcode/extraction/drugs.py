@@ -71,6 +71,11 @@ class Medication:
     change: str | None = None
 
     @property
+    def told_end(self) -> int:
+        """Where the drug and its order end, whatever else stands in the line."""
+        return max(self.drug.end, *(part.end for part in self.order.spans()), self.drug.end)
+
+    @property
     def key(self) -> str:
         """The drug for comparison: lower case, without what stands in brackets."""
         return drug_key(self.drug.text)

@@ -42,4 +42,6 @@ def extract_note(note: Note, mentions: Sequence[Mention], note_types: Sequence[s
         inside.append(mention._replace(start=start, end=end))
     found = medications(note.text, note.sections)
     pairs = relations(note.text, inside, found)
+    note.locate(span for drug in found for span in (drug.drug, *drug.order.spans()))
+    note.locate(span for pair in pairs for span in (pair.problem, pair.treatment, pair.trigger))
     return Extracted(found, pairs, summarise(note, mentions, found, pairs, note_types))

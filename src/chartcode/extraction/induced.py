@@ -156,7 +156,12 @@ def features(document: Abstract, seen: Seen) -> Iterator[tuple[Pair, dict[str, f
             f[f"{name}:last"] = float(any(sentence(c) == len(starts) for c in found))
             f[f"{name}:kinds"] = 1 / len(counts[kind])
             for concept in found:
-                left = [word for word, _ in words[max(0, bisect_right(places, concept.start - 1) - 3) : bisect_right(places, concept.start - 1)]]
+                left = [
+                    word
+                    for word, _ in words[
+                        max(0, bisect_right(places, concept.start - 1) - 3) : bisect_right(places, concept.start - 1)
+                    ]
+                ]
                 right = [word for word, _ in words[bisect_right(places, concept.end - 1) :][:2]]
                 for size in (1, 2):
                     f[f"{name}<{' '.join(left[-size:])}"] = 1.0

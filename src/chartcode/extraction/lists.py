@@ -15,13 +15,16 @@ from chartcode.extraction.orders import DOSE_ONLY, Order, Span, read_order
 
 _BULLET = re.compile(r"(?:\s*(?:\d{1,2}(?:[.)]|(?=\s+[A-Za-z]))(?!\d)|[-*•#]|\[[ xX]?\]))+\s*|\s+")
 
-_NUMBERED = re.compile(r"^[ \t]*\d{1,2}[.)](?!\d)", re.MULTILINE)
+# At the beginning of a line or, where line breaks were lost, behind a full stop or comma.
+_NUMBERED = re.compile(r"^[ \t]*\d{1,2}[.)](?!\d)|(?<=[.,;])[ \t]*\d{1,2}\.[ \t]+(?=[A-Z])", re.MULTILINE)
 
 _CONTINUED = re.compile(
     r"\s*(?:rx\b|refills?\b|disp\b|sig\b|start:|tapered|this is dose|\(|hold\b|please\b|for\s|with\s|as\s)",
     re.IGNORECASE,
 )
 
+# A further drug of the same line: `Reglan 10 mg p.o. and heparin 3,000 units IV`
+_AND = re.compile(r"[\s.,;]*(?:\band\b|\bplus\b|[,;])\s+(?=[A-Za-z])", re.IGNORECASE)
 _INSULIN = re.compile(
     r"\n(?=[A-Z][\w/]+(?: [\w/]+)? \d+ Units\b)"
 )  # a second insulin of one entry, on a line of its own
@@ -136,11 +139,19 @@ def _line(text: str, start: int, end: int, section: Section, form: str, number: 
             return []
     if loose is not None and steps[0].dose is None:
         steps = (replace(steps[0], dose=loose), *steps[1:])
+    rest = _AND.match(body, reading_end)
     where = LISTS.get(section.name, "course")
     last = max(begin + len(body.rstrip()), drug.end)
+    following: list[Medication] = []
+    if rest and drug.end <= begin + rest.start() and DOSE_ONLY.search(body, rest.end()):
+        last = begin + rest.start()
+        following = _line(text, begin + rest.end(), end, section, form, number)
     return [
-        Medication(where, section.name, form, number, step, begin, last, drug, order, change)
-        for step, order in enumerate(steps)
+        *(
+            Medication(where, section.name, form, number, step, begin, last, drug, order, change)
+            for step, order in enumerate(steps)
+        ),
+        *following,
     ]
 
 

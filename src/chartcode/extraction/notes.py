@@ -1,19 +1,20 @@
 """A note as extraction reads it: the clean text with its sections, and mentions brought to its coordinates.
 
-Everything here is found on the clean text; `Note.source` turns what was found into code points of the source note, as
-tables and summaries have them.
+Everything here is found on the clean text; `Note.source` says where that stands in the source note, code points, as
+tables and summaries have it.
 """
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from chartcode.extraction.drugs import Section
+from chartcode.extraction.orders import Span
 from chartcode.extraction.sections import find_sections
 from chartcode.tables.cleaning import PREAMBLE, clean_batch, to_source
 
@@ -52,6 +53,7 @@ class Note:
     text: str
     sections: tuple[Section, ...]
     edits: tuple[tuple[int, int, int], ...]
+    _located: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -64,9 +66,17 @@ class Note:
         moves = tuple((part["clean_start"], part["source_start"], part["length"]) for part in edits)
         return cls(note_id, text, known, moves)
 
-    def source(self, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Spans of the clean text as spans of the source note."""
-        return to_source(spans, self.edits)
+    def locate(self, spans: Iterable[Span]) -> None:
+        """Look up many spans of the clean text at once: `source` then knows them."""
+        wanted = [(span.start, span.end) for span in spans]
+        self._located.update(zip(wanted, to_source(wanted, self.edits), strict=True))
+
+    def source(self, span: Span) -> tuple[int, int]:
+        """Where a span of the clean text stands in the source note."""
+        place = (span.start, span.end)
+        if place not in self._located:
+            self.locate([span])
+        return self._located[place]
 
     def clean(self, start: int, end: int) -> tuple[int, int]:
         """A span of the source note in the clean text: the smallest whose source holds it."""

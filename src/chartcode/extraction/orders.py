@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 _FLAGS = re.IGNORECASE | re.VERBOSE
@@ -54,9 +55,9 @@ _MEAL = r"\s?\(?(?:w/?\s?meals|with\smeals|with\sfood|a\.?c\.?h\.?s\.?|&\s?hs|a\
 _MEALS = f"(?:{_MEAL})?"
 _DAY = r"(?:mon?|tues?|tu|wed?|thurs?|thu?|fri?|sat?|sun?|m|w|f)"
 FREQUENCY = rf"""(?<![\w/-])(?P<frequency>
-    q\.?\s?\d+\s?(?:-|to)?\s?\d*\s?(?:h(?:ou)?rs?|h|min(?:ute)?s?|d(?:ays?)?|w(?:ee)?ks?|months?)\.?(?![a-z])
+    q\.?\s?\d+\s?(?:-|to)?\s?\d*\s?(?:h(?:ou)?rs?|h|min(?:ute)?s?|d(?:ays?)?|w(?:(?:ee)?ks?)?|months?)\.?(?![a-z])
   | q\.?\s?(?:am|pm|a\.m\.|p\.m\.|hs|h\.s\.|od|o\.d\.|d|day|daily|week(?:ly)?|wk|month(?:ly)?|h(?:ou)?r?|noon|evening
-     |morning)(?![a-z])
+     |morning)\.?(?![a-z])
   | q\.?\s?(?:mon?|tue?|wed?|thu?|fri?|sat?|sun?)+(?![a-z])
   | (?:b\.?i\.?d|t\.?i\.?d|q\.?i\.?d)\.?{_MEALS}(?![a-z])
   | [1-9]\s?x\s?/?\s?(?:per\ |a\ )?(?:day|daily|week|weekly|wk|month)(?:\s?\({_DAY}(?:\s?,\s?{_DAY})*\))?
@@ -117,10 +118,9 @@ class Order:
     duration: Span | None = None
     quantity: Span | None = None
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing says how the drug is taken."""
-        return not (self.dose or self.route or self.frequency or self.prn)
+    def spans(self) -> list[Span]:
+        """Every part that the note names."""
+        return [part for part in vars(self).values() if part is not None]
 
 
 class Reading(NamedTuple):
@@ -131,6 +131,7 @@ class Reading(NamedTuple):
     end: int
 
 
+@lru_cache(maxsize=4096)
 def route_code(text: str) -> str:
     """`by mouth` -> PO; the codes of MIMIC-IV's pharmacy. Raises ValueError for what is no route."""
     for pattern, code in _ROUTE_CODES:
@@ -155,6 +156,7 @@ _FIXED: tuple[tuple[str, float | None], ...] = (
 )
 
 
+@lru_cache(maxsize=4096)
 def times_per_day(frequency: str) -> float | None:
     """`q6h` 4, `TID` 3, `QHS` 1, `weekly` 1/7, `Q72H` 1/3; of a range the most often (`q4-6h` 6).
 
@@ -208,6 +210,8 @@ def read_order(text: str, shift: int = 0, prose: bool = False) -> Reading | None
             break
         if prose and token["dose"] and "dose" in step and not (_STEP.match(gap) or _FORM.match(gap)):
             break  # another drug's
+        if token["dose"] and "dose" in step and "route" in step and not (_STEP.match(gap) or _FORM.match(gap)):
+            break
         if token["dose"]:
             dose, unit = (_span(text, *token.span(part), shift) for part in ("dose", "unit"))
             if "frequency" in step or "prn" in step or "duration" in step:

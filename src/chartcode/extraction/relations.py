@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -45,12 +46,14 @@ class Relation:
 def relations(text: str, mentions: Sequence[Mention], medications: Sequence[Medication]) -> list[Relation]:
     """Every pair, sorted by place; mentions and medications are in the coordinates of `text`.
 
-    Relatives' illnesses make no pair. Of the drugs of a list only the reason of an order as needed counts, for the
-    lines of a list stand beside each other for no reason.
+    Relatives' illnesses make no pair. A drug of a list has its problem in its own line, as the reason of an order as
+    needed or behind `for`: the lines of a list stand beside each other for no reason.
     """
     own = sorted((mention for mention in mentions if not mention.family), key=lambda found: (found.start, -found.end))
     told = [drug for drug in medications if drug.list == "course" and drug.step == 0]
-    found = [*_reasons(own, medications), *_items(text, own, told), *_phrases(text, own, told)]
+    listed = [drug for drug in medications if drug.form == "entry" and drug.step == 0]
+    found = [*_reasons(own, medications), *_items(text, own, told)]
+    found += [*_given_for(text, own, [*told, *listed]), *_treated_with(text, own, told)]
     best: dict[tuple[int, int, int], Relation] = {}
     for relation in found:  # a pair that several rules find is the first one's
         key = (relation.problem.start, relation.problem.end, relation.treatment.start)
@@ -87,26 +90,38 @@ def _items(text: str, mentions: Sequence[Mention], told: Sequence[Medication]) -
                 yield Relation("item", Span(named.text, named.start, named.end), drug.drug, trigger, named, drug)
 
 
-def _phrases(text: str, mentions: Sequence[Mention], told: Sequence[Medication]) -> Iterator[Relation]:
-    """`drug ... for problem` and `problem ... treated with drug` inside one sentence."""
-    for drug in told:
-        begin, end = min(drug.start, drug.drug.start), max(drug.end, drug.drug.end)
-        behind = next((one for one in mentions if end <= one.start <= end + FAR), None)
-        if behind is not None and not behind.negated:
-            gap = text[end : behind.start]
-            trigger = next(iter(_FOR.finditer(gap)), None)
-            if (
-                trigger
-                and not _SENTENCE.search(gap)
-                and len(gap[trigger.end() :].split()) <= 4
-                and len(gap[: trigger.start()].split()) <= 3
-            ):
-                where = Span(trigger[0], end + trigger.start(), end + trigger.end())
-                yield Relation("for", Span(behind.text, behind.start, behind.end), drug.drug, where, behind, drug)
-        before = next((one for one in reversed(mentions) if begin - FAR <= one.end <= begin), None)
-        if before is not None and not before.negated:
-            gap = text[before.end : begin]
-            last = list(_WITH.finditer(gap))
-            if last and not _SENTENCE.search(gap) and len(gap[last[-1].end() :].split()) <= 3:
-                where = Span(last[-1][0].strip(), before.end + last[-1].start(), before.end + last[-1].end())
-                yield Relation("with", Span(before.text, before.start, before.end), drug.drug, where, before, drug)
+def _given_for(text: str, mentions: Sequence[Mention], drugs: Sequence[Medication]) -> Iterator[Relation]:
+    """`drug ... for problem` inside one sentence, of a list inside one line."""
+    starts = [mention.start for mention in mentions]
+    for drug in drugs:
+        end = drug.told_end
+        place = bisect_left(starts, end)
+        if place == len(mentions) or starts[place] > end + FAR or mentions[place].negated:
+            continue
+        named = mentions[place]
+        gap = text[end : named.start]
+        trigger = _FOR.search(gap)
+        if trigger is None or _SENTENCE.search(gap) or (drug.list != "course" and "\n" in gap):
+            continue
+        if len(gap[: trigger.start()].split()) <= 3 and len(gap[trigger.end() :].split()) <= 4:
+            where = Span(trigger[0], end + trigger.start(), end + trigger.end())
+            yield Relation("for", Span(named.text, named.start, named.end), drug.drug, where, named, drug)
+
+
+def _treated_with(text: str, mentions: Sequence[Mention], drugs: Sequence[Medication]) -> Iterator[Relation]:
+    """`problem ... treated with drug` inside one sentence."""
+    ordered = sorted(mentions, key=lambda mention: mention.end)
+    ends = [mention.end for mention in ordered]
+    for drug in drugs:
+        begin = min(drug.start, drug.drug.start)
+        place = bisect_right(ends, begin) - 1
+        if place < 0 or ends[place] < begin - FAR or ordered[place].negated:
+            continue
+        named = ordered[place]
+        gap = text[named.end : begin]
+        found = list(_WITH.finditer(gap))
+        if found and not _SENTENCE.search(gap) and len(gap[found[-1].end() :].split()) <= 3:
+            low = named.end + found[-1].start()
+            low += len(found[-1][0]) - len(found[-1][0].lstrip())
+            where = Span(found[-1][0].strip(), low, named.end + found[-1].end())
+            yield Relation("with", Span(named.text, named.start, named.end), drug.drug, where, named, drug)

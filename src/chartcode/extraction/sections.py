@@ -2,14 +2,15 @@
 
 A header is a short phrase at the beginning of a line (or, as transcriptions have it, behind a comma or full stop in
 capitals) that ends with a colon. sections.csv says which section it means; a header it does not hold is normalised,
-shortened from both sides and looked up again.
+shortened from both sides and looked up again, and at last likened to the known ones by its words and letters
+(logistic regression fitted on sections.csv itself when first needed).
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
 
@@ -17,6 +18,7 @@ from chartcode.extraction.drugs import Section
 from chartcode.tables.cleaning import HEADERS, PREAMBLE
 
 OTHER = "other"
+SURE = 0.4  # probability below which a header stays OTHER
 _AT = re.compile(
     r"(?:^[ \t]*(?:\d{1,2}\.[ \t]+|[#*]+[ \t]*)?(?P<line>[A-Za-z][A-Za-z0-9 /&,.'()\-]{1,58}?)[ \t]*"
     r"(?::|(?=\n)(?<=[A-Z]{3}))"
@@ -49,8 +51,14 @@ def normal(header: str) -> str:
 
 @lru_cache(maxsize=65536)
 def classify(header: str) -> str:
-    """The section a header means; OTHER where no rule knows it."""
-    known, name = variants(), normal(header)
+    """The section a header means: by rule, else by likeness; OTHER where neither is sure."""
+    name = normal(header)
+    found = by_rule(name, variants())
+    return found if found != OTHER or not name else likeness().section(name)
+
+
+def by_rule(name: str, known: Mapping[str, str]) -> str:
+    """The section of a normalised header, its edges cut off one by one; OTHER where none is known."""
     for _ in range(4):
         if name in known:
             return known[name]
@@ -62,6 +70,36 @@ def classify(header: str) -> str:
             break
         name = shorter
     return OTHER
+
+
+class Likeness:
+    """A classifier of headers by their words and letters, fitted on known ones (normalised header -> section)."""
+
+    def __init__(self, known: Mapping[str, str]) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer  # heavy: only who meets a new header waits for it
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_union
+
+        names = sorted(known)
+        self._union = make_union(
+            TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),
+            TfidfVectorizer(ngram_range=(1, 2), token_pattern=r"\S+"),
+        )
+        self._model = LogisticRegression(C=30.0, max_iter=500).fit(
+            self._union.fit_transform(names), [known[name] for name in names]
+        )
+
+    def section(self, name: str, sure: float = SURE) -> str:
+        """The likeliest section of a normalised header, OTHER where its probability is below `sure`."""
+        chances = self._model.predict_proba(self._union.transform([name]))[0]
+        best = int(chances.argmax())
+        return str(self._model.classes_[best]) if chances[best] >= sure else OTHER
+
+
+@lru_cache(maxsize=1)
+def likeness() -> Likeness:
+    """The classifier of all known headers."""
+    return Likeness(variants())
 
 
 def headers(text: str) -> Iterator[tuple[str, int, int]]:

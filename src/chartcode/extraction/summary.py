@@ -179,7 +179,7 @@ class _Quoter:
         return None if span is None else self.sure(span)
 
     def sure(self, span: Span) -> Quote:
-        ((start, end),) = self._note.source([(span.start, span.end)])
+        start, end = self._note.source(span)
         return Quote(text=span.text, start=start, end=end)
 
 

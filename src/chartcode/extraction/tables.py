@@ -267,7 +267,7 @@ def relation_rows(note: Note, found: list[Relation]) -> list[dict[str, Any]]:
 def _placed(note: Note, spans: dict[str, Span | None]) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for name, span in spans.items():
-        start, end = note.source([(span.start, span.end)])[0] if span else (None, None)
+        start, end = note.source(span) if span else (None, None)
         columns |= {name: span.text if span else None, f"{name}_start": start, f"{name}_end": end}
     return columns
 
