@@ -48,7 +48,7 @@ def score(pairs: Iterable[tuple[list[Ordered], list[Ordered]]]) -> dict[str, Sco
     totals = {name: [0, 0, 0] for name in ("line", *FIELDS)}
     for found, meant in pairs:
         ours, theirs = [_low(one) for one in found], [_low(one) for one in meant]
-        for name in totals:
+        for name, total in totals.items():
             if name == "line":
                 left, right = Counter(map(tuple, ours)), Counter(map(tuple, theirs))
             else:
@@ -57,5 +57,5 @@ def score(pairs: Iterable[tuple[list[Ordered], list[Ordered]]]) -> dict[str, Sco
                     for side in (ours, theirs)
                 )
             for place, count in enumerate((sum((left & right).values()), sum(left.values()), sum(right.values()))):
-                totals[name][place] += count
+                total[place] += count
     return {name: Score(*counts) for name, counts in totals.items()}

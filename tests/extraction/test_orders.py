@@ -60,7 +60,10 @@ LINES: list[tuple[str, str, list[Parts]]] = [
     (
         "Percocet 1-2 tabs q4-6h prn pain for 5 days",
         "Percocet",
-        [{"dose": "1-2", "unit": "tabs", "frequency": "q4-6h", "prn": "prn", "reason": "pain", "duration": "for 5 days"}],
+        [
+            {"dose": "1-2", "unit": "tabs", "frequency": "q4-6h", "prn": "prn", "reason": "pain"}
+            | {"duration": "for 5 days"}
+        ],
     ),
     (
         "Vitamin D 1000 UNIT PO DAILY",
@@ -113,7 +116,8 @@ LINES: list[tuple[str, str, list[Parts]]] = [
         "Heparin",
         [{"dose": "5,000", "unit": "units", "route": "SC", "frequency": "TID"}],
     ),
-    ("0.9% Sodium Chloride 1000 mL IV ONCE", "0.9% Sodium Chloride", [{"dose": "1000", "unit": "mL", "route": "IV", "frequency": "ONCE"}]),
+    ("0.9% Sodium Chloride 1000 mL IV ONCE", "0.9% Sodium Chloride",
+     [{"dose": "1000", "unit": "mL", "route": "IV", "frequency": "ONCE"}]),
     ("Lasix IV 40 mg BID", "Lasix", [{"dose": "40", "unit": "mg", "route": "IV", "frequency": "BID"}]),
 ]  # fmt: skip
 
@@ -154,8 +158,10 @@ def test_a_frequency_is_a_rate(said: str, rate: float | None) -> None:
 
 @pytest.mark.parametrize(
     ("said", "code"),
-    [("PO", "PO"), ("p.o.", "PO"), ("by mouth", "PO"), ("SubQ", "SC"), ("SQ", "SC"), ("IV push", "IV"), ("OU", "BOTH EYES"),
-     ("under the tongue", "SL"), ("PO/NG", "PO/NG"), ("inhaled", "IH"), ("in each nostril", "NU"), ("per rectum", "PR")],
+    [("PO", "PO"), ("p.o.", "PO"), ("by mouth", "PO"), ("SubQ", "SC"), ("SQ", "SC"), ("IV push", "IV"),
+     ("OU", "BOTH EYES"),
+     ("under the tongue", "SL"), ("PO/NG", "PO/NG"), ("inhaled", "IH"), ("in each nostril", "NU"),
+     ("per rectum", "PR")],
 )  # fmt: skip
 def test_a_route_has_the_code_of_order_entry(said: str, code: str) -> None:
     assert route_code(said) == code

@@ -9,9 +9,10 @@ from cross-validation on train by document.
 from __future__ import annotations
 
 import gzip
+import itertools
 import math
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,87 +116,104 @@ _WORD = re.compile(r"[A-Za-z]+|\d+|[^\sA-Za-z\d]")
 _SENTENCE_END = re.compile(r"(?<=[a-z)\]%\d][.?!])\s+(?=[A-Z(\d])")
 
 
-def features(document: Abstract, seen: Seen) -> Iterator[tuple[Pair, dict[str, float]]]:
+Features = dict[str, float]
+
+
+def features(document: Abstract, seen: Seen) -> Iterator[tuple[Pair, Features]]:
     """Each pair of the document with its features."""
-    text = document.text
-    cuts = [document.title + 1, *(found.end() for found in _SENTENCE_END.finditer(text))]
-    starts = sorted({0, *cuts})
-    words = [(found[0].lower(), found.start()) for found in _WORD.finditer(text)]
-    places = [start for _, start in words]
-    mentions: dict[str, list[Concept]] = defaultdict(list)
-    for concept in document.concepts:
-        mentions[concept.id].append(concept)
-    heads = {concept.start: concept.kind for concept in document.concepts}
-    counts = {kind: Counter(c.id for c in document.concepts if c.kind == kind) for kind in ("Chemical", "Disease")}
-    tops = {kind: max(found.values(), default=0) for kind, found in counts.items()}
+    reader = _Reader(document)
+    about = {name: reader.about(name) for pair in pairs(document) for name in pair}
+    for chemical, disease in pairs(document):
+        found: Features = {}
+        for side, name in (("c", chemical), ("d", disease)):
+            found |= {f"{side}:{key}": value for key, value in about[name].items()}
+        for key in ("title", "most", "share"):
+            found[f"both {key}"] = found[f"c:{key}"] * found[f"d:{key}"]
+        found |= reader.between(chemical, disease)
+        found["alone"] = found["c:title"] * (1.0 - found["together"])
+        keys: tuple[tuple[str, Pair | str], ...] = (("pair", (chemical, disease)), ("c", chemical), ("d", disease))
+        for label, known in keys:
+            stood, induced = seen.stood.get(known, 0), seen.induced.get(known, 0)
+            found[f"seen {label}"] = math.log((induced + 0.3) / (stood - induced + 0.7))
+            found[f"seen {label} {min(stood, 3)} {min(induced, 2)}"] = 1.0
+        yield (chemical, disease), found
 
-    def sentence(concept: Concept) -> int:
-        return bisect_right(starts, concept.start)
 
-    def between(low: int, high: int) -> list[str]:
-        """Words of a stretch; a mention counts as its kind."""
-        found, skip = [], -1
-        for word, start in words[bisect_right(places, low - 1) : bisect_right(places, high - 1)]:
-            if start < skip:
-                continue
-            kind = heads.get(start)
-            if kind:
-                skip = next(c.end for c in document.concepts if c.start == start)
-            found.append(kind or ("#" if word.isdigit() else word))
+class _Reader:
+    """A document cut into words and sentences, its mentions by concept."""
+
+    def __init__(self, document: Abstract) -> None:
+        self._title = document.title
+        cuts = (found.end() for found in _SENTENCE_END.finditer(document.text))
+        self._starts = sorted({0, document.title + 1, *cuts})
+        self._words = [(found[0].lower(), found.start()) for found in _WORD.finditer(document.text)]
+        self._places = [start for _, start in self._words]
+        self._mentions: dict[str, list[Concept]] = defaultdict(list)
+        self._at: dict[int, Concept] = {}
+        for concept in document.concepts:
+            self._mentions[concept.id].append(concept)
+            self._at.setdefault(concept.start, concept)
+        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for concept in document.concepts:
+            self._counts[concept.kind][concept.id] += 1
+
+    def _sentence(self, concept: Concept) -> int:
+        return bisect_right(self._starts, concept.start)
+
+    def about(self, name: str) -> Features:
+        """How prominent a concept is, and the words around its mentions."""
+        own = self._mentions[name]
+        counts = self._counts[own[0].kind]
+        share = counts[name] / max(counts.values())
+        found = {
+            "log": math.log(counts[name]),
+            "share": share,
+            "most": float(share == 1),
+            "kinds": 1 / len(counts),
+            "title": float(any(concept.start < self._title for concept in own)),
+            "last": float(any(self._sentence(concept) == len(self._starts) for concept in own)),
+        }
+        for concept in own:
+            first = bisect_left(self._places, concept.start)
+            left = [word for word, _ in self._words[max(0, first - 2) : first]]
+            behind = bisect_left(self._places, concept.end)
+            right = [word for word, _ in self._words[behind : behind + 2]]
+            for size in (1, 2):
+                found[f"<{' '.join(left[-size:])}"] = 1.0
+                found[f">{' '.join(right[:size])}"] = 1.0
         return found
 
-    for chemical, disease in pairs(document):
-        f: dict[str, float] = {}
-        own, other = mentions[chemical], mentions[disease]
-        for name, found, kind in (("c", own, "Chemical"), ("d", other, "Disease")):
-            count = counts[kind][chemical if kind == "Chemical" else disease]
-            f[f"{name}:log"] = math.log(count)
-            f[f"{name}:share"] = count / tops[kind]
-            f[f"{name}:most"] = float(count == tops[kind])
-            f[f"{name}:title"] = float(any(c.start < document.title for c in found))
-            f[f"{name}:last"] = float(any(sentence(c) == len(starts) for c in found))
-            f[f"{name}:kinds"] = 1 / len(counts[kind])
-            for concept in found:
-                left = [
-                    word
-                    for word, _ in words[
-                        max(0, bisect_right(places, concept.start - 1) - 3) : bisect_right(places, concept.start - 1)
-                    ]
-                ]
-                right = [word for word, _ in words[bisect_right(places, concept.end - 1) :][:2]]
-                for size in (1, 2):
-                    f[f"{name}<{' '.join(left[-size:])}"] = 1.0
-                    f[f"{name}>{' '.join(right[:size])}"] = 1.0
-        f["titles"] = f["c:title"] * f["d:title"]
-        f["mosts"] = f["c:most"] * f["d:most"]
-        f["shares"] = f["c:share"] * f["d:share"]
+    def between(self, chemical: str, disease: str) -> Features:
+        """What stands between mentions of one sentence, and how far apart the two are at best."""
+        found: Features = {}
         apart, closest = 99, 999
-        for one in own:
-            for two in other:
-                distance = abs(sentence(one) - sentence(two))
-                apart = min(apart, distance)
-                if distance:
-                    continue
-                order, low, high = ("cd", one.end, two.start) if one.start < two.start else ("dc", two.end, one.start)
-                said = between(low, high)
-                closest = min(closest, len(said))
-                if len(said) > NEAR:
-                    continue
-                f[f"{order}|{min(len(said), 6)}"] = 1.0
-                f[f"{order}={' '.join(said[:6])}"] = 1.0
-                for word in said:
-                    f[f"{order}:{word}"] = 1.0
-                for first, second in zip(said, said[1:], strict=False):
-                    f[f"{order}:{first} {second}"] = 1.0
-        f[f"apart {min(apart, 4)}"] = 1.0
-        f["together"] = float(apart == 0)
-        f["close"] = 1 / (1 + closest)
-        f["alone"] = float(apart > 0) * f["c:title"]
-        for key, name in (((chemical, disease), "pair"), (chemical, "c"), (disease, "d")):
-            stood, induced = seen.stood.get(key, 0), seen.induced.get(key, 0)
-            f[f"seen {name}"] = math.log((induced + 0.3) / (stood - induced + 0.7))
-            f[f"seen {name} {min(stood, 3)} {min(induced, 2)}"] = 1.0
-        yield (chemical, disease), f
+        for one, two in itertools.product(self._mentions[chemical], self._mentions[disease]):
+            distance = abs(self._sentence(one) - self._sentence(two))
+            apart = min(apart, distance)
+            if distance:
+                continue
+            order, low, high = ("cd", one.end, two.start) if one.start < two.start else ("dc", two.end, one.start)
+            said = self._said(low, high)
+            closest = min(closest, len(said))
+            if len(said) <= NEAR:
+                found[f"{order}|{min(len(said), 6)}"] = 1.0
+                found[f"{order}={' '.join(said[:6])}"] = 1.0
+                found |= {f"{order}:{word}": 1.0 for word in said}
+                found |= {f"{order}:{first} {second}": 1.0 for first, second in itertools.pairwise(said)}
+        found[f"apart {min(apart, 4)}"] = 1.0
+        return found | {"together": float(apart == 0), "close": 1 / (1 + closest)}
+
+    def _said(self, low: int, high: int) -> list[str]:
+        """Words of a stretch; a mention counts as its kind, a number as #."""
+        found, skip = [], -1
+        for word, start in self._words[bisect_left(self._places, low) : bisect_left(self._places, high)]:
+            if start < skip:
+                continue
+            concept = self._at.get(start)
+            if concept is not None:
+                skip = concept.end
+            found.append(concept.kind if concept is not None else "#" if word.isdigit() else word)
+        return found
 
 
 @dataclass(frozen=True)
