@@ -84,7 +84,7 @@ def section_tables(made: Sequence[Chart], texts: Sequence[str] | None) -> None:
             own = np.full(len(text), "", dtype="U40")
             for section in sections.find_sections(text):
                 own[section.start : section.end] = section.name
-            said = (truth != "") & np.array([not letter.isspace() for letter in text])
+            said = (truth != "") & (own != "") & np.array([not letter.isspace() for letter in text])
             same = own == truth
             for name, parts in PARTS.items():
                 same |= (truth == name) & np.isin(own, sorted(parts))
@@ -182,11 +182,9 @@ def note_type_tables(path: Path) -> None:
     macro = precision_recall_fscore_support(labelled.truth, called, average="macro", zero_division=0)[:3]
     first = float(labelled.truth[np.arange(len(scores)), scores.argmax(axis=1)].mean())
     print(
-        f"\n{len(labelled.texts):,} different texts, {len(labelled.types)} types of {note_types.RAREST} or more, ",
-        end="",
-    )
-    print(
-        f"{int(labelled.truth.sum()):,} labels; threshold of all {tau:.2f}, of each fold from the others; the likeliest type is right for {first:.3f}"
+        f"\n{len(labelled.texts):,} different texts, {len(labelled.types)} types of {note_types.RAREST} or more, "
+        f"{int(labelled.truth.sum()):,} labels; threshold of all {tau:.2f}, of each fold from the others; "
+        f"the likeliest type is right for {first:.3f}"
     )
     each = precision_recall_fscore_support(labelled.truth, called, zero_division=0)
     rows: list[Sequence[object]] = [

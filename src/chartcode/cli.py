@@ -76,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="FILE", help="a new .csv, .parquet or .jsonl file (default, of one note: print)"
     )
     extract.add_argument(
+        "--linker", type=Path, metavar="DIR", help="name diagnoses by the linker there, models/linker (default: none)"
+    )
+    extract.add_argument(
+        "--min-p", type=float, default=0.05, metavar="P", help="of them, those at least so likely coded (default: 0.05)"
+    )
+    extract.add_argument(
         "--note-types", type=Path, metavar="DIR", help="name each note's types by the classifier there"
     )
 
@@ -210,16 +216,17 @@ def _predict(chosen: argparse.Namespace) -> None:
 
 
 def _extract(chosen: argparse.Namespace) -> None:
-    from chartcode.extraction.files import extract_file, extract_text
+    from chartcode.extraction.files import Readers, extract_file, extract_text
 
-    if chosen.notes.suffix.lower() == ".txt":
-        summary = extract_text(chosen.notes, chosen.note_types)
-        if chosen.out is None:
-            sys.stdout.write(summary.model_dump_json(indent=2) + "\n")
-            return
-    elif chosen.out is None:
+    if chosen.out is None and chosen.notes.suffix.lower() != ".txt":
         raise DataError("--out: needed for a file of notes")
-    count = extract_file(chosen.notes, chosen.out, chosen.note_types)
+    if not 0 <= chosen.min_p <= 1:
+        raise DataError("--min-p: from 0 to 1")
+    readers = Readers.load(chosen.linker, chosen.note_types, chosen.min_p)
+    if chosen.out is None:
+        sys.stdout.write(extract_text(chosen.notes, readers).model_dump_json(indent=2) + "\n")
+        return
+    count = extract_file(chosen.notes, chosen.out, readers)
     sys.stdout.write(f"written: {chosen.out}  ({count:,} {'note' if count == 1 else 'notes'})\n")
 
 

@@ -70,6 +70,8 @@ def test_types_are_named_by_a_fitted_classifier(notes: Path, capsys: pytest.Capt
         (["notes.csv", "--out", "notes.parquet"], "exists"), (["bad.txt"], "UTF-8"),
         (["missing.csv", "--out", "o.csv"], "missing"),
         (["notes.csv", "--out", "o.csv", "--note-types", "nowhere"], "nowhere"),
+        (["notes.csv", "--out", "o.csv", "--linker", "nowhere"], "nowhere"),
+        (["notes.csv", "--out", "o.csv", "--min-p", "2"], "--min-p"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said_in_one_line_and_leaves_nothing(

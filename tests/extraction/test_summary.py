@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chartcode.extraction.extract import extract
-from chartcode.extraction.notes import Mention
+from chartcode.extraction.notes import notes_of
+from chartcode.extraction.orders import Span
 from chartcode.extraction.summary import Quote, Summary
 from tests.extraction.pharmacy import charts
 
@@ -52,12 +54,19 @@ ___
 """  # guard: invented
 
 
-def linked(text: str) -> list[Mention]:
-    found, place = [], text.find("HTN")
-    while place >= 0:
-        found.append(Mention(place, place + 3, "HTN", "", "I10", 0.9))
-        place = text.find("HTN", place + 1)
-    return found
+def linked(batch: pa.RecordBatch) -> pa.Table:
+    """Every HTN of clean notes, each with a second code that is not likely enough."""
+    rows = []
+    flags = dict.fromkeys(("negated", "uncertain", "historical", "hypothetical", "family"), False)
+    for note in notes_of(batch):
+        place = note.text.find("HTN")
+        while place >= 0:
+            start, end = note.source(Span("HTN", place, place + 3))
+            for code, p in (("I10", 0.9), ("I159", 0.01)):
+                found = {"note_id": note.note_id, "start": start, "end": end, "text": "HTN", "section": ""}
+                rows.append(found | {"code": code, "p": p} | flags)
+            place = note.text.find("HTN", place + 1)
+    return pa.Table.from_pylist(rows)
 
 
 def quotes(value: Any) -> list[Quote]:

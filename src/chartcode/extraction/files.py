@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv
@@ -11,15 +12,40 @@ from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, atomic_file, parquet_writer
 from chartcode.errors import DataError
-from chartcode.extraction.extract import Linker, Typist, extract, extract_note
-from chartcode.extraction.notes import clean_notes
+from chartcode.extraction.extract import MIN_P, Link, Typist, extract_batch
 from chartcode.extraction.summary import Summary
 
 ROWS = pa.schema([("note_id", pa.string()), ("summary", pa.string())])
 FORMS = (".csv", ".parquet", ".jsonl")
 
 
-def extract_text(path: Path, note_types: Path | None = None, link: Linker | None = None) -> Summary:
+class Readers(NamedTuple):
+    """What else reads the notes: a linker for diagnoses, a classifier of note types, and the least p of a mention."""
+
+    link: Link | None = None
+    note_types: Typist | None = None
+    min_p: float = MIN_P
+
+    @classmethod
+    def load(cls, linker: Path | None, note_types: Path | None, min_p: float = MIN_P) -> Readers:
+        """From the folders `stages.link` and `chartcode fit-note-types` write; None goes without."""
+        link = types = None
+        if linker is not None:
+            from chartcode.linking.linker import Linker
+
+            link = Linker.load(Artifact(linker)).mentions
+        if note_types is not None:
+            from chartcode.extraction.note_types import NoteTypes  # and with it scikit-learn
+
+            types = NoteTypes.load(Artifact(note_types)).types
+        return cls(link, types, min_p)
+
+    def summaries(self, ids: Sequence[str], texts: pa.Array) -> list[Summary]:
+        """The summary of each note."""
+        return extract_batch(ids, texts, self.link, self.note_types, self.min_p)
+
+
+def extract_text(path: Path, readers: Readers) -> Summary:
     """The summary of one note in a text file, named by the file. Raises DataError where it is no UTF-8 text."""
     try:
         text = path.read_bytes().decode()
@@ -27,10 +53,10 @@ def extract_text(path: Path, note_types: Path | None = None, link: Linker | None
         raise DataError(f"{path}: file is missing") from None
     except (OSError, UnicodeDecodeError):
         raise DataError(f"{path}: cannot be read as a UTF-8 text file") from None
-    return extract(text, link, _typist(note_types), path.stem)
+    return readers.summaries([path.stem], pa.array([text], pa.string()))[0]
 
 
-def extract_file(path: Path, out: Path, note_types: Path | None = None, link: Linker | None = None) -> int:
+def extract_file(path: Path, out: Path, readers: Readers) -> int:
     """Write the summary of every note of `path` to `out`, which must not exist; returns how many.
 
     Offsets are code points of the text in the file. Raises DataError for notes that are not to be read.
@@ -42,9 +68,9 @@ def extract_file(path: Path, out: Path, note_types: Path | None = None, link: Li
     count = 0
     with atomic_file(out) as file, tqdm(desc="extract", unit=" notes", disable=None, leave=False) as bar:
         if path.suffix.lower() == ".txt":
-            batches: Iterable[list[Summary]] = [[extract_text(path, note_types, link)]]
+            batches: Iterable[list[Summary]] = [[extract_text(path, readers)]]
         else:
-            batches = _summaries(path, _typist(note_types), link)
+            batches = _summaries(path, readers)
 
         def counted() -> Iterator[list[Summary]]:
             nonlocal count
@@ -57,18 +83,11 @@ def extract_file(path: Path, out: Path, note_types: Path | None = None, link: Li
     return count
 
 
-def _summaries(path: Path, typist: Typist | None, link: Linker | None) -> Iterator[list[Summary]]:
+def _summaries(path: Path, readers: Readers) -> Iterator[list[Summary]]:
     from chartcode.predict import read_notes  # and with it the contracts of raw tables
 
     for batch in read_notes(path):
-        ids, texts = batch.column("note_id").to_pylist(), batch.column("text")
-        notes = clean_notes(ids, texts)
-        types = typist([note.text for note in notes]) if typist else [None] * len(notes)
-        linked = [link(text) if link else () for text in texts.to_pylist()]
-        yield [
-            extract_note(note, mentions, kinds).summary
-            for note, mentions, kinds in zip(notes, linked, types, strict=True)
-        ]
+        yield readers.summaries(batch.column("note_id").to_pylist(), batch.column("text"))
 
 
 def _write(file: Path, form: str, batches: Iterator[list[Summary]]) -> None:
@@ -81,11 +100,3 @@ def _write(file: Path, form: str, batches: Iterator[list[Summary]]) -> None:
         for summaries in batches:
             cells = [[summary.note_id for summary in summaries], [s.model_dump_json() for s in summaries]]
             rows.write_table(pa.table(cells, schema=ROWS))
-
-
-def _typist(folder: Path | None) -> Typist | None:
-    if folder is None:
-        return None
-    from chartcode.extraction.note_types import NoteTypes  # and with it scikit-learn
-
-    return NoteTypes.load(Artifact(folder)).types

@@ -99,7 +99,18 @@ class Note:
         return None
 
 
-def clean_notes(ids: Sequence[str], texts: pa.Array | Sequence[str]) -> list[Note]:
+def clean(ids: Sequence[str], texts: pa.Array) -> pa.RecordBatch:
+    """Source texts as silver has them: note_id, text, sections, edits."""
+    cleaned = clean_batch(texts)
+    columns = {name: cleaned.field(name) for name in ("text", "sections", "edits")}
+    return pa.RecordBatch.from_pydict({"note_id": pa.array(ids, pa.string())} | columns)
+
+
+def notes_of(batch: pa.RecordBatch) -> list[Note]:
+    """Rows of silver, or of `clean`, as notes."""
+    return [Note.of(row["note_id"], row["text"], row["sections"], row["edits"]) for row in batch.to_pylist()]
+
+
+def clean_notes(ids: Sequence[str], texts: Sequence[str]) -> list[Note]:
     """Source texts as notes."""
-    rows = clean_batch(texts if isinstance(texts, pa.Array) else pa.array(texts, pa.string())).to_pylist()
-    return [Note.of(name, row["text"], row["sections"], row["edits"]) for name, row in zip(ids, rows, strict=True)]
+    return notes_of(clean(ids, pa.array(texts, pa.string())))

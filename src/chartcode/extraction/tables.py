@@ -28,7 +28,7 @@ from chartcode.errors import DataError
 from chartcode.extraction.drugs import LISTS, Medication
 from chartcode.extraction.extract import Extracted, extract_note
 from chartcode.extraction.lists import entries, names_a_drug
-from chartcode.extraction.notes import Mention, Note
+from chartcode.extraction.notes import Mention, Note, notes_of
 from chartcode.extraction.orders import Order, Span, route_code, times_per_day
 from chartcode.extraction.relations import Relation
 from chartcode.parallel import cores
@@ -226,8 +226,7 @@ def make_part(batch: pa.RecordBatch, mentions: list[list[Mention]]) -> Part:
     relations: list[dict[str, Any]] = []
     summaries: list[dict[str, Any]] = []
     counts = dict.fromkeys(COUNTS, 0)
-    for row, own in zip(batch.to_pylist(), mentions, strict=True):
-        note = Note.of(row["note_id"], row["text"], row["sections"], row["edits"])
+    for note, own in zip(notes_of(batch), mentions, strict=True):
         found = extract_note(note, own)
         medications += medication_rows(note, found.medications)
         relations += relation_rows(note, found.pairs)
