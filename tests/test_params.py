@@ -18,6 +18,7 @@ from chartcode.coders.laat import LaatParams
 from chartcode.coders.tfidf import TfidfParams
 from chartcode.coders.transformer import TransformerParams
 from chartcode.errors import ParamsError
+from chartcode.extraction.tables import ExtractParams
 from chartcode.linking.terminology.build import TerminologyParams
 from chartcode.params import DataParams, EvaluateParams, GoldParams, Section, SplitParams
 from chartcode.sources.codiesp import CodiespParams
@@ -40,6 +41,7 @@ MODELS = [
     EnsembleParams,
     EvaluateParams,
     params.ExplainParams,
+    ExtractParams,
 ]
 
 

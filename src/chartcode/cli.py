@@ -68,6 +68,27 @@ def _parser() -> argparse.ArgumentParser:
         "--thresholds", type=Path, metavar="DIR", help="say which are called: data/evaluation/<coder>, of that model"
     )
 
+    extract = _command(
+        commands, "extract", _extract, "medications, problem-treatment pairs and a summary of each note, as JSON"
+    )
+    extract.add_argument("notes", type=Path, metavar="FILE", help="one note (.txt), or CSV, CSV.gz or Parquet of notes")
+    extract.add_argument(
+        "--out", type=Path, metavar="FILE", help="a new .csv, .parquet or .jsonl file (default, of one note: print)"
+    )
+    extract.add_argument(
+        "--linker", type=Path, metavar="DIR", help="name diagnoses by the linker there, models/linker (default: none)"
+    )
+    extract.add_argument(
+        "--min-p", type=float, default=0.05, metavar="P", help="of them, those at least so likely coded (default: 0.05)"
+    )
+    extract.add_argument(
+        "--note-types", type=Path, metavar="DIR", help="name each note's types by the classifier there"
+    )
+
+    fit_types = _command(commands, "fit-note-types", _fit_note_types, "fit a classifier of note types and specialties")
+    fit_types.add_argument("notes", type=Path, metavar="FILE", help="CSV or CSV.gz: transcription, medical_specialty")
+    fit_types.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+
     get = _command(commands, "get", _get, "copy a registered model of any revision out of DVC, verified and stamped")
     get.add_argument("model", metavar="MODEL", help="its name under `artifacts:` in dvc.yaml, as tfidf")
     get.add_argument("--rev", default="HEAD", help="commit, branch, tag or experiment (default: HEAD)")
@@ -192,6 +213,28 @@ def _predict(chosen: argparse.Namespace) -> None:
         raise DataError("--top: at least 1")
     done = predict(chosen.notes, chosen.model, chosen.out, chosen.top, chosen.thresholds)
     sys.stdout.write(f"written: {chosen.out}  ({done.notes:,} notes, {done.codes:,} codes)\n")
+
+
+def _extract(chosen: argparse.Namespace) -> None:
+    from chartcode.extraction.files import Readers, extract_file, extract_text
+
+    if chosen.out is None and chosen.notes.suffix.lower() != ".txt":
+        raise DataError("--out: needed for a file of notes")
+    if not 0 <= chosen.min_p <= 1:
+        raise DataError("--min-p: from 0 to 1")
+    readers = Readers.load(chosen.linker, chosen.note_types, chosen.min_p)
+    if chosen.out is None:
+        sys.stdout.write(extract_text(chosen.notes, readers).model_dump_json(indent=2) + "\n")
+        return
+    count = extract_file(chosen.notes, chosen.out, readers)
+    sys.stdout.write(f"written: {chosen.out}  ({count:,} {'note' if count == 1 else 'notes'})\n")
+
+
+def _fit_note_types(chosen: argparse.Namespace) -> None:
+    from chartcode.extraction.note_types import fit_file
+
+    fitted = fit_file(chosen.notes, chosen.out)
+    sys.stdout.write(f"written: {chosen.out}/  ({fitted.texts:,} different texts, {fitted.types} types)\n")
 
 
 def _get(chosen: argparse.Namespace) -> None:

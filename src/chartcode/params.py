@@ -35,6 +35,7 @@ SECTIONS = (
     "ensemble",
     "evaluate",
     "explain",
+    "extract",
 )
 
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -103,8 +103,11 @@ def _rows(ids: pa.Array, scores: FloatArray, coder: Coder[Any], top: int | None,
     return pa.table(columns if tau is None else columns | {"called": (found >= tau[best]).ravel()})
 
 
-def _read(path: Path) -> Iterator[pa.RecordBatch]:
-    """note_id, cleaned text, its sections, and age and sex unknown, a few hundred notes at a time."""
+def read_notes(path: Path) -> Iterator[pa.RecordBatch]:
+    """note_id and text as they stand in a file of notes, a few hundred at a time.
+
+    Raises DataError where the file cannot be read, a cell is missing or a note stands twice.
+    """
     seen: set[str] = set()
     for cells in _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path):
         checked = check(cells, NOTES)
@@ -115,10 +118,18 @@ def _read(path: Path) -> Iterator[pa.RecordBatch]:
         if len(seen) < before + cells.num_rows:
             raise DataError(f"{path}: note_id: stands twice in some row; name every note once")
         if cells.num_rows:
-            cleaned = clean_batch(checked.rows.column("text"))
-            columns = [checked.rows.column("note_id"), *(cleaned.field(name) for name in ("text", "sections"))]
-            columns += [pa.nulls(cells.num_rows, kind) for kind in UNKNOWN.values()]
-            yield pa.record_batch(columns, names=["note_id", "text", "sections", *UNKNOWN])
+            yield pa.record_batch(
+                [checked.rows.column(name) for name in ("note_id", "text")], names=["note_id", "text"]
+            )
+
+
+def _read(path: Path) -> Iterator[pa.RecordBatch]:
+    """note_id, cleaned text, its sections, and age and sex unknown, a few hundred notes at a time."""
+    for notes in read_notes(path):
+        cleaned = clean_batch(notes.column("text"))
+        columns = [notes.column("note_id"), *(cleaned.field(name) for name in ("text", "sections"))]
+        columns += [pa.nulls(notes.num_rows, kind) for kind in UNKNOWN.values()]
+        yield pa.record_batch(columns, names=["note_id", "text", "sections", *UNKNOWN])
 
 
 def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
