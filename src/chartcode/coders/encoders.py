@@ -66,7 +66,7 @@ def write_encoder(params: EncoderParams, texts: Callable[[], Iterable[str]], wri
     else:
         hub = params.revision is not None
         folder = _fetched(params.encoder, str(params.revision)) if hub else Path(params.encoder)
-        model, tokenizer = from_folder(folder)
+        model, tokenizer = _taken(folder)
         config = model.config.to_diff_dict()
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     from safetensors.torch import save
@@ -183,8 +183,8 @@ def _refuse(names: Iterable[str], where: str) -> None:
         )
 
 
-def from_folder(folder: Path) -> tuple[PreTrainedModel, Tokenizer]:
-    """Weights and tokenizer of a snapshot in a folder. Raises DataError."""
+def _taken(folder: Path) -> tuple[PreTrainedModel, Tokenizer]:
+    """Weights and tokenizer of a snapshot. Raises DataError."""
     if not (folder / "config.json").is_file():
         raise DataError(f"{KEY}: {folder}: no snapshot (config.json is missing); a model of the hub needs a revision")
     _refuse((path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()), f"{KEY}: {folder}")

@@ -26,9 +26,10 @@ class DenseEncoder:
 
     def __init__(self, folder: Path) -> None:
         """Raises DataError in one line for a folder that is no whole and safe snapshot."""
-        from chartcode.coders.encoders import from_folder
+        # Private there: a public name would change the digest of every stage that trains an encoder.
+        from chartcode.coders.encoders import _taken
 
-        self._model, self._tokenizer = from_folder(folder)
+        self._model, self._tokenizer = _taken(folder)
         self._model.train(False)
         self._tokenizer.enable_truncation(MOST_TOKENS)
         self._tokenizer.no_padding()
