@@ -22,13 +22,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+import numpy as np
 import pyarrow as pa
 
-from chartcode.linking.candidates import JOINT
+from chartcode.linking.candidates import JOINT, Index
 from chartcode.linking.corpora import (
     NCBI_TYPES,
     Document,
@@ -38,7 +38,7 @@ from chartcode.linking.corpora import (
     without_mentions,
 )
 from chartcode.linking.dense import DenseEncoder
-from chartcode.linking.resolver import Answer, Resolver, Sample, candidates_of, samples
+from chartcode.linking.resolver import Answer, Resolver, Sample, candidates_of, mention_names, samples
 from chartcode.linking.tagger import Tagger, TaggerParams
 
 DISEASE = frozenset({"Disease"})
@@ -48,6 +48,7 @@ PATHS = {
     "BC5CDR": ("bc5cdr/train.pubtator.gz", "bc5cdr/dev.pubtator.gz"),
 }
 FOLDS = 5
+ALL_STEPS, DENSE = "+ similar (all, no encoder)", "all + dense"
 Spans = set[tuple[int, int, str]]
 
 
@@ -90,45 +91,61 @@ def linkable(documents: Sequence[Document]) -> list[Sample]:
     return [sample for sample in samples(documents, DISEASE) if sample.concepts]
 
 
-def link_table(corpus: Corpus, encoder: DenseEncoder | None) -> None:
+Vectors = tuple[Sequence[str], np.ndarray]
+
+
+def kept_vectors(path: Path | None) -> Vectors | None:
+    """Names and their vectors that an earlier run wrote."""
+    if path is None or not path.is_file():
+        return None
+    with np.load(path) as arrays:
+        return bytes(arrays["names"]).decode().split("\n"), arrays["vectors"].astype(np.float32)
+
+
+def keep_vectors(path: Path, index: Index) -> None:
+    """Write the vectors of an index's names."""
+    names = np.frombuffer("\n".join(index.names).encode(), np.uint8)
+    np.savez(path, names=names, vectors=index.vectors().astype(np.float16))
+
+
+def link_table(corpus: Corpus, encoder: DenseEncoder | None, path: Path | None) -> None:
     """Every step's worth."""
     print(f"\n## {corpus.name}: linking, {len(linkable(corpus.dev))} mentions of dev\n")
     print("| resolver | acc@1 | acc@5 | all | queries/s |\n|---|---|---|---|---|")
-    everything = frozenset({"bag", "synonym", "composite", "similar"})
-    variants: list[tuple[str, dict[str, Any]]] = [
-        ("exact", {"skip": everything, "mentions": False}),
-        ("exact, train mentions", {"skip": everything}),
-        ("+ bag", {"skip": everything - {"bag"}}),
-        ("+ synonym", {"skip": everything - {"bag", "synonym"}}),
-        ("+ composite", {"skip": frozenset({"similar"})}),
-        ("+ similar (all, offline, no weights)", {}),
-        ("without train mentions", {"mentions": False}),
-        ("without bag", {"skip": frozenset({"bag"})}),
-        ("without synonym", {"skip": frozenset({"synonym"})}),
-        ("without composite", {"skip": frozenset({"composite"})}),
+    rest = frozenset({"bag", "synonym", "composite", "similar", "dense"})
+    steps = [
+        ("exact", rest, True),
+        ("+ bag", rest - {"bag"}, True),
+        ("+ synonym", rest - {"bag", "synonym"}, True),
+        ("+ composite", rest - {"bag", "synonym", "composite"}, True),
+        (ALL_STEPS, frozenset({"dense"}), True),
+        ("without bag", frozenset({"bag", "dense"}), True),
+        ("without synonym", frozenset({"synonym", "dense"}), True),
+        ("without composite", frozenset({"composite", "dense"}), True),
+        ("without train mentions: exact", rest, False),
+        ("without train mentions: all", frozenset({"dense"}), False),
     ]
     if encoder:
-        variants += [
-            ("all + dense", {"encoder": encoder}),
-            ("dense, no train mentions", {"encoder": encoder, "mentions": False}),
-        ]
+        steps += [(DENSE, frozenset(), True), ("without train mentions: all + dense", frozenset(), False)]
     marked = linkable(corpus.dev)
-    kept = None
-    for name, chosen in variants:
-        options = dict(chosen)
-        if options.get("encoder") and kept:
-            options["vectors"] = kept
-        resolver = Resolver.learn(corpus.terms, corpus.train, DISEASE, **options)
-        vectors = resolver.index.vectors()
-        if vectors is not None:
-            kept = (resolver.index.names, vectors)
+    names = mention_names(samples(corpus.train, DISEASE, FOLDS))
+    with_mentions = Index(corpus.terms, names, encoder=encoder, vectors=kept_vectors(path))
+    if path is not None and encoder is not None and not path.is_file():
+        keep_vectors(path, with_mentions)
+    vectors = with_mentions.vectors()
+    kept = (with_mentions.names, vectors) if vectors is not None else None
+    indexes = {True: with_mentions, False: Index(corpus.terms, encoder=encoder, vectors=kept)}
+    for name, skip, mentions in steps:
+        index = indexes[mentions]
+        index.skip = skip
+        resolver = Resolver.learn(corpus.terms, corpus.train, DISEASE, index=index)
         start = time.perf_counter()
         given = answers(resolver, marked)
         seconds = time.perf_counter() - start
         different = len({sample.query for sample in marked})
         one, five, whole = accuracy(given, marked)
         print(f"| {name} | {one:.3f} | {five:.3f} | {whole:.3f} | {different / seconds:.0f} |", flush=True)
-        if name.startswith(("+ similar", "all + dense")):
+        if name in (ALL_STEPS, DENSE):
             report(name, given, marked)
 
 
@@ -248,6 +265,7 @@ def main() -> None:
         "--data", type=Path, required=True, help="folder with ncbi-disease, bc5cdr and the terminologies"
     )
     parser.add_argument("--encoder", type=Path, help="snapshot of an encoder for the dense step")
+    parser.add_argument("--vectors", type=Path, help="file (.npz) to keep the vectors of names in for the next run")
     parser.add_argument("--only", choices=("linking", "tagging"), default="")
     parser.add_argument("--corpus", choices=tuple(PATHS), action="append")
     parser.add_argument("--cross", action="store_true", help="on five folds of train instead of dev")
@@ -260,7 +278,7 @@ def main() -> None:
                 cross(corpus, asked.data, encoder, Path(temporary), asked.only)
                 continue
             if asked.only != "tagging":
-                link_table(corpus, encoder)
+                link_table(corpus, encoder, asked.vectors)
             if asked.only != "linking":
                 tag_table(corpus, asked.data, encoder, Path(temporary))
 

@@ -162,15 +162,16 @@ class Resolver:
         kinds: frozenset[str] | None = None,
         least: float = 0.0,
         mentions: bool = True,
+        index: Index | None = None,
         **options: Any,
     ) -> Resolver:
         """Learn from marked documents: their mentions as names, weights, calibration.
 
         `kinds`: types of mentions to take. `mentions` False leaves the mentions out as names. Raises DataError where
-        there is nothing to learn from.
+        there is nothing to learn from. `index`: one that was made of these terms and mentions before.
         """
         marked = samples(documents, kinds, _FOLDS)
-        index = Index(terms, mention_names(marked) if mentions else (), **options)
+        index = index or Index(terms, mention_names(marked) if mentions else (), **options)
         found = candidates_of(index, marked)
         right = [is_right(one.codes, sample) for one, sample in zip(found, marked, strict=True)]
         folds = np.array([sample.query.fold for sample in marked])
