@@ -12,7 +12,6 @@ from hypothesis.extra import numpy as hnp
 
 from chartcode.linking import ranking
 from chartcode.linking.nearest import BATCH, Nearest, top
-from chartcode.linking.shortforms import pairs
 from chartcode.linking.spelling import parts, plain_words, stems_of
 from chartcode.linking.synonyms import Synonyms
 
@@ -128,24 +127,3 @@ def test_a_calibration_finds_the_logit_it_was_drawn_from() -> None:
     x = np.column_stack([np.ones(40_000), random.normal(size=40_000)])
     y = (random.random(40_000) < ranking.sigmoid(x @ [-0.5, 1.5])).astype(float)
     np.testing.assert_allclose(ranking.logistic(x, y, 1.0), [-0.5, 1.5], atol=0.06)
-
-
-def test_short_forms_are_those_whose_letters_are_in_the_words_before() -> None:
-    text = (
-        "Acute liver failure (ALF) and low-density lipoprotein (LDL; fasting) rose (p < 0.05) in mice (n = 4). A (XYZ)."
-    )
-    found = pairs(text)
-    assert [(pair.short, pair.long) for pair in found] == [
-        ("ALF", "Acute liver failure"),
-        ("LDL", "low-density lipoprotein"),
-    ]
-    for pair in found:
-        assert text[pair.start : pair.end] == pair.short
-        assert text[pair.long_start : pair.long_end] == pair.long
-
-
-@given(st.text(st.sampled_from("aB1 ().;\n-é"), max_size=60))
-def test_no_text_upsets_the_search_for_short_forms(text: str) -> None:
-    for pair in pairs(text):
-        assert text[pair.start : pair.end] == pair.short
-        assert text[pair.long_start : pair.long_end] == pair.long

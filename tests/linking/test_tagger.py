@@ -14,7 +14,7 @@ from chartcode.errors import ArtifactError, DataError
 from chartcode.linking.corpora import NCBI_TYPES, read_pubtator
 from chartcode.linking.features import Knowledge, features, shape, tokens_of
 from chartcode.linking.lexicon import ALL, Lexicon, MentionLexicon
-from chartcode.linking.tagger import Tagger, TaggerParams, best_sequence, labels_of, runs
+from chartcode.linking.tagger import Found, Tagger, TaggerParams, best_sequence, labels_of, runs
 from chartcode.linking.tokens import words_of
 from tests.linking.marked import NAMES, abstracts
 
@@ -45,6 +45,19 @@ def test_a_short_form_follows_its_long_form(folder: Path) -> None:
     text = "We report intracerebral hemorrhage (ICH) in a patient given lithium. Later the ICH grew."
     found = [text[one.start : one.end] for one in Tagger.load(folder).find(text)]
     assert found.count("ICH") == 2
+
+
+def test_a_name_that_train_never_saw_is_taken_whole(folder: Path) -> None:
+    tagger = Tagger.load(folder)
+    text = "We report renal cyst in a patient."
+    assert "mammary carcinoma" in tagger._knowledge.names[0].keys
+    part = [Found(18, 27, "Disease", 0.7)]
+    whole = tagger._with_whole_names("We report mammary carcinoma twice.", part)
+    assert whole == [Found(10, 27, "Disease", 0.7)]
+    chemical = [Found(18, 27, "Chemical", 0.7)]
+    assert tagger._with_whole_names("We report mammary carcinoma twice.", chemical) == chemical
+    seen = [Found(16, 20, "Disease", 0.7)]
+    assert tagger._with_whole_names(text, seen) == seen, "train has seen it, and knows better"
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\n", "...", "é", "asthma", "Asthma 😀 asthma"])

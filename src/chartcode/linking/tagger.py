@@ -7,6 +7,7 @@
 - What the features know of train is cross-fitted (lexicon.py), so that train looks to the CRF as a new text does.
 - Several CRFs, each of its own penalty, vote by the mean of their marginals; the best sequence in which no I- follows
   another type is taken.
+- A name of the dictionary that train never saw is taken whole where a part of it was found.
 - A document's short forms follow their long forms: `ICH` is a mention where `intracerebral hemorrhage (ICH)` is one.
 The folder is an artifact: CRFsuite's own files, and JSON; every byte is checked when it is read, nothing is pickled.
 Legend: T words and signs of a text.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,9 +27,11 @@ import pycrfsuite
 
 from chartcode.artifacts import Artifact, writing
 from chartcode.errors import ArtifactError, DataError
+from chartcode.linking.abbreviations import definitions
 from chartcode.linking.corpora import Document
 from chartcode.linking.features import NONE, Knowledge, Tokens, features, tokens_of
-from chartcode.linking.shortforms import pairs
+from chartcode.linking.lexicon import UNSEEN
+from chartcode.linking.tokens import words_of
 
 _KNOWLEDGE = "knowledge.json"
 _SETTINGS = "tagger.json"
@@ -58,8 +62,11 @@ class Found(NamedTuple):
 class Tagger:
     """CRFs and what their features need to know."""
 
-    def __init__(self, models: Sequence[pycrfsuite.Tagger], knowledge: Knowledge, doubt: float) -> None:
-        self._models, self._knowledge, self._doubt = list(models), knowledge, doubt
+    def __init__(
+        self, models: Sequence[pycrfsuite.Tagger], knowledge: Knowledge, doubt: float, named: str = ""
+    ) -> None:
+        """`named`: the type of what the dictionary names."""
+        self._models, self._knowledge, self._doubt, self._named = list(models), knowledge, doubt, named
         self._labels = sorted({label for model in models for label in model.labels()} | {NONE})
 
     @classmethod
@@ -93,7 +100,7 @@ class Tagger:
             for number, trainer in enumerate(trainers):
                 trainer.train(str(writer.path(f"{number}.crfsuite")))
             writer.json(_KNOWLEDGE, knowledge.to_json())
-            writer.json(_SETTINGS, asdict(params))
+            writer.json(_SETTINGS, {**asdict(params), "named": _named(documents, knowledge)})
         return cls.load(folder)
 
     @classmethod
@@ -107,7 +114,8 @@ class Tagger:
                 model = pycrfsuite.Tagger()
                 model.open(str(artifact.path(f"{number}.crfsuite")))
                 models.append(model)
-            return cls(models, Knowledge.from_json(artifact.json(_KNOWLEDGE)), float(settings["doubt"]))
+            knowledge = Knowledge.from_json(artifact.json(_KNOWLEDGE))
+            return cls(models, knowledge, float(settings["doubt"]), str(settings["named"]))
         except (ValueError, KeyError, TypeError):
             raise ArtifactError(f"{folder}: no tagger; train one with Tagger.train") from None
 
@@ -121,7 +129,7 @@ class Tagger:
             for start, stop, kind in runs(labels):
                 p = min(marginals[first + at][labels[at]] for at in range(start, stop))
                 found.append(Found(tokens.starts[first + start], tokens.ends[first + stop - 1], kind, p))
-        return self._with_short_forms(text, tokens, marginals, found)
+        return self._with_short_forms(text, tokens, marginals, self._with_whole_names(text, found))
 
     def _marginals(self, tokens: Tokens, rows: list[list[str]]) -> list[dict[str, float]]:
         """The mean marginal of every label at every word (T)."""
@@ -134,23 +142,49 @@ class Tagger:
                         total[at][label] += model.marginal(label, at - first) / len(self._models)
         return total
 
+    def _with_whole_names(self, text: str, found: list[Found]) -> list[Found]:
+        """A name of the first dictionary that train never saw, and that holds all of the mentions it touches, is one.
+
+        The CRF has learned little of such names and takes their last words alone.
+        """
+        words = words_of(text)
+        for hit in self._knowledge.names[0].find(words) if self._knowledge.names else ():
+            start, end = words.starts[hit.first], words.ends[hit.end - 1]
+            held = [one for one in found if one.start < end and start < one.end]
+            whole = all(start <= one.start and one.end <= end and one.kind == self._named for one in held)
+            if hit.rate == UNSEEN and held and whole:
+                found = [one for one in found if one not in held]
+                found.append(Found(start, end, self._named, min(one.p for one in held)))
+        return sorted(found)
+
     def _with_short_forms(
         self, text: str, tokens: Tokens, marginals: Sequence[dict[str, float]], found: list[Found]
     ) -> list[Found]:
         kept = {(one.start, one.end): one for one in found}
-        for pair in pairs(text):
-            places = [match.span() for match in re.finditer(rf"(?<!\w){re.escape(pair.short)}(?!\w)", text)]
-            long = [one for span, one in kept.items() if span[1] == pair.long_end and span[0] >= pair.long_start - 3]
+        for one in definitions(text):
+            written = re.escape(text[one.start : one.end])
+            places = [match.span() for match in re.finditer(rf"(?<!\w){written}(?!\w)", text)]
+            long = [kept[span] for span in kept if span[1] == one.long_end and span[0] >= one.long_start - 3]
             if long:
                 for start, end in places:
                     if not any(a < end and start < b for a, b in kept):
                         kept[start, end] = Found(start, end, long[0].kind, long[0].p)
-            elif not any(a < pair.long_end and pair.long_start < b for a, b in kept):
+            elif not any(a < one.long_end and one.long_start < b for a, b in kept):
                 for start, end in places:
                     sure = [1 - m[NONE] for m, s in zip(marginals, tokens.starts, strict=True) if start <= s < end]
                     if (start, end) in kept and sum(sure) < self._doubt * len(sure):
                         del kept[start, end]
         return sorted(kept.values())
+
+
+def _named(documents: Sequence[Document], knowledge: Knowledge) -> str:
+    """The type that most of the mentions have which are names of the first dictionary."""
+    counts: Counter[str] = Counter()
+    for document in documents if knowledge.names else ():
+        words = words_of(document.text)
+        spans = {(words.starts[h.first], words.ends[h.end - 1]) for h in knowledge.names[0].find(words)}
+        counts.update(mention.kind for mention in document.mentions if (mention.start, mention.end) in spans)
+    return max(counts, key=lambda kind: (counts[kind], kind), default="")
 
 
 def labels_of(tokens: Tokens, document: Document) -> list[str]:
