@@ -170,6 +170,19 @@ def test_a_scope_ends_at_but_at_a_bullet_and_at_a_heading() -> None:
     assert letters("No [fever]; [cough].") == ["n", ""]
 
 
+def test_a_scope_ends_where_another_clause_begins() -> None:
+    assert letters("No [fever] and has [cough]. No fever and has [cough].") == ["n", "", ""]
+    assert letters("No [fever], [cough] is new.") == ["n", ""]
+    assert letters("Denies [fever], reports [cough].") == ["n", ""]
+    assert letters("No [fever], he had [cough].") == ["n", ""]
+    assert letters("No prior history of [stroke], no change in [gout].") == ["n", ""]
+
+
+def test_a_scope_is_bounded_in_a_text_without_stops() -> None:
+    text = "denies " + "[gout], " * 300
+    assert letters(text) == ["n"] * 100 + [""] * 200
+
+
 def test_a_bracket_encloses_a_scope() -> None:
     assert letters("[Diabetes] (no [retinopathy]), [gout]") == ["", "n", ""]
 

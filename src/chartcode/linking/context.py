@@ -27,7 +27,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from chartcode.linking.scopes import WORD, Found, Line, Rules, Trigger, after, before, find, rules_of
+from chartcode.linking.scopes import WORD, Found, Line, Rules, Trigger, after, before, find, line_of, rules_of
 from chartcode.linking.sentences import Sentence, sentences
 
 FLAGS = ("negated", "uncertain", "historical", "hypothetical", "family")
@@ -173,12 +173,15 @@ class _Reader:
 
     def _line(self, sentence: Sentence, mentions: Sequence[int]) -> Line:
         words, owner = [], []
-        spans = [(*self._spans[mention], mention) for mention in mentions]
+        waiting = iter(mentions)  # in order and apart, as words are
+        mention = next(waiting, -1)
         for match in WORD.finditer(self._text, sentence.start, sentence.end):
             start, end = match.span()
+            while mention >= 0 and self._spans[mention][1] <= start:
+                mention = next(waiting, -1)
             words.append(match[0].lower())
-            owner.append(next((number for first, last, number in spans if start < last and end > first), -1))
-        return Line(words, owner, find(words, owner, self._rules))
+            owner.append(mention if mention >= 0 and self._spans[mention][0] < end else -1)
+        return line_of(words, owner, self._rules)
 
     def _scope(self, trigger: Trigger, found: Found, line: Line, section: str) -> Iterator[int]:
         """The mentions that a trigger flags."""

@@ -15,10 +15,12 @@ from typing import NamedTuple
 WORD = re.compile(r"<\w+>|[^\W_]+(?:['’][^\W_]+)*|_+|[^\w\s]")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _LIMIT = {"next": 1, "item": 5, "closed": 7, "list": 7, "events": 8, "clause": 8, "sentence": 40}  # words in a row
+_FARTHEST = 200  # words of a scope
 _BACK = {"item": 3, "events": 3, "list": 7, "sentence": 40}
 _LISTS = frozenset(("closed", "list", "clause", "events", "sentence"))
 _PLAIN = ("adjective", "assert", "or", "and", "event", "lasting", "link", "heading")
-_ENDINGS = frozenset(("end", "start", "verb", "pseudo"))
+_STOPS = frozenset(("end", "start", "verb"))
+_ENDINGS = _STOPS | {"pseudo"}
 # A year or a date of these ends nothing.
 _BEGUN = frozenset(
     (
@@ -39,6 +41,7 @@ _BEGUN = frozenset(
         "diagnosticada",
     )
 )
+_NONE = ("no ", "not ", "without ", "sin ")
 _OPPOSED = {"negated": "uncertain", "uncertain": "negated"}
 
 
@@ -70,11 +73,18 @@ class Found(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A sentence as words (T,), the mention each belongs to (T,; -1: none), and its triggers by their first word."""
+    """A sentence as words (T,), the mention each belongs to (T,; -1: none), and its triggers by first and last word."""
 
     words: list[str]
     owner: list[int]
     found: dict[int, Found]
+    ending: dict[int, Found]
+
+
+def line_of(words: list[str], owner: list[int], rules: Rules) -> Line:
+    """A sentence with its triggers."""
+    found = find(words, owner, rules)
+    return Line(words, owner, found, {one.end - 1: one for one in found.values()})
 
 
 def rules_of(rows: Iterable[Mapping[str, str]]) -> Rules:
@@ -92,6 +102,10 @@ def rules_of(rows: Iterable[Mapping[str, str]]) -> Rules:
         phrases.setdefault(parts, []).append(trigger)
         if kind == "verdict":
             verdicts.add(max(parts, key=len))
+    for parts, triggers in phrases.items():  # a long phrase stops what its words stop (`and has`, `has`)
+        if len(parts) > 1 and all(trigger.kind in _STOPS for trigger in triggers):
+            words_of = (one for part in parts for one in phrases.get((part,), ()))
+            triggers += [one for one in words_of if one.kind in _STOPS and one not in triggers]
     lengths: dict[str, list[int]] = {}
     for first, length in sorted({(parts[0], len(parts)) for parts in phrases}):
         lengths.setdefault(first, []).append(length)
@@ -133,8 +147,8 @@ def after(line: Line, at: int, trigger: Trigger, rules: Rules) -> Iterator[int]:
     ands, ors, adjectives = rules.words["and"], rules.words["or"], rules.words["adjective"]
     said, depth, last = 0, 0, -1
     comma = parted = False
-    begin = at
-    while at < len(words):
+    begin, stop = at, min(at + _FARTHEST, len(words))
+    while at < stop:
         word, mark = words[at], line.found.get(at)
         if owner[at] >= 0:
             if owner[at] != last:
@@ -145,7 +159,8 @@ def after(line: Line, at: int, trigger: Trigger, rules: Rules) -> Iterator[int]:
             said, parted, comma = 0, True, False
             at += 1
             continue
-        if mark and _stops(mark, trigger, parted, parted and not said):
+        joins = word in ands  # `and has`
+        if mark and _stops(mark, trigger, parted or joins, joins or (parted and not said)):
             return
         if reach == "list" and comma and at > closed and word in adjectives:
             return
@@ -180,6 +195,8 @@ def _stops(mark: Found, trigger: Trigger, parted: bool, fresh: bool) -> bool:
             continue
         if hits and ((other.kind == "verb" and parted) or (other.kind == "start" and fresh)):
             return True
+        if fresh and other.kind == "pseudo" and other.phrase.startswith(_NONE):
+            return True  # `no stroke, no change in gout`
         if other.kind not in ("pre", "relative") or other.flags == trigger.flags:
             continue
         if parted and any(_OPPOSED.get(flag) in other.flags for flag in trigger.flags):
@@ -194,7 +211,7 @@ def _stops(mark: Found, trigger: Trigger, parted: bool, fresh: bool) -> bool:
 def _closed(line: Line, at: int, trigger: Trigger, rules: Rules) -> int:
     """The place of the last `or` before the clause ends, -1 if there is none."""
     last, said = -1, 0
-    for place in range(at, len(line.words)):
+    for place in range(at, min(at + _FARTHEST, len(line.words))):
         word, mark = line.words[place], line.found.get(place)
         if word == ";" or (mark and _stops(mark, trigger, parted=False, fresh=False)):
             break
@@ -222,13 +239,13 @@ def before(line: Line, at: int, trigger: Trigger, rules: Rules) -> Iterator[int]
     words, owner, reach = line.words, line.owner, trigger.reach
     lists, whole = reach in ("list", "sentence"), reach == "sentence"
     ands, ors = rules.words["and"], rules.words["or"]
-    marks = {mark.end - 1: mark for mark in line.found.values()}
     # `X, possible Y` speaks of Y; `X: ruled out` of X
     ahead = any(number >= 0 for number in owner[at + 1 : at + 5]) and ":" not in words[at : at + 5]
     said, last, depth, joined = 0, -1, 0, True
     begin = at = at - 1
-    while at >= 0:
-        word, mark = words[at], marks.get(at)
+    stop = max(at - _FARTHEST, -1)
+    while at > stop:
+        word, mark = words[at], line.ending.get(at)
         if owner[at] >= 0:
             if owner[at] != last:
                 if not joined:

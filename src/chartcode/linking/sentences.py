@@ -127,7 +127,7 @@ class _Splitter:
         word = words[-1].lstrip("([\"'").lower() if words else ""
         if word in _SHORT or (len(word) == 1 and word.isalpha()):
             return True
-        return word.isdecimal() and self._text[unit : at - 1].strip(" \t-*#") == word
+        return word.isdecimal() and at - unit < 12 and self._text[unit : at - 1].strip(" \t-*#") == word
 
     def _inside(self, place: int) -> bool:
         """Whether a span runs over a code point."""
@@ -140,9 +140,10 @@ def _wrapped(unit: str, length: int, line: str, width: int) -> bool:
     unit = unit.rstrip()
     if unit[-1:] in ",/&(-":
         return True
-    if unit[-1:] in ".:!?" and length < width:
+    word = unit.rpartition(" ")[2].lower()
+    if unit[-1:] in ".:!?" and length < width and word[:-1] not in _SHORT:
         return False
-    if unit.rpartition(" ")[2].lower() in _UNFINISHED:
+    if word in _UNFINISHED:
         return True
     first = _FIRST.match(line)
     return length + 1 + len(first[0] if first else "") > width
