@@ -68,6 +68,27 @@ def _parser() -> argparse.ArgumentParser:
         "--thresholds", type=Path, metavar="DIR", help="say which are called: data/evaluation/<coder>, of that model"
     )
 
+    mentions = _command(commands, "link", _link, "the concepts that notes mention: place, code, p, negated or not")
+    mentions.add_argument(
+        "notes", type=Path, metavar="FILE", help="one note (.txt), or CSV, CSV.gz or Parquet of notes"
+    )
+    mentions.add_argument(
+        "--out", type=Path, metavar="FILE", help="a new .csv or .parquet file (default, of one note: print)"
+    )
+    names = mentions.add_mutually_exclusive_group()
+    names.add_argument(
+        "--model", type=Path, metavar="DIR", help="what stage `link` wrote (default: models/linker, if it is there)"
+    )
+    names.add_argument(
+        "--names",
+        type=Path,
+        metavar="CSV",
+        help="a list of your own: name, code, perhaps system (default: fifty common)",
+    )
+    mentions.add_argument(
+        "--min-p", type=float, default=0.0, metavar="P", help="leave out mentions below P (default: 0)"
+    )
+
     extract = _command(
         commands, "extract", _extract, "medications, problem-treatment pairs and a summary of each note, as JSON"
     )
@@ -213,6 +234,24 @@ def _predict(chosen: argparse.Namespace) -> None:
         raise DataError("--top: at least 1")
     done = predict(chosen.notes, chosen.model, chosen.out, chosen.top, chosen.thresholds)
     sys.stdout.write(f"written: {chosen.out}  ({done.notes:,} notes, {done.codes:,} codes)\n")
+
+
+def _link(chosen: argparse.Namespace) -> None:
+    from chartcode.linking import files
+    from chartcode.linking.terminology.user import MINI
+
+    model = chosen.model or Path("models/linker")
+    if chosen.names is not None or (chosen.model is None and not model.is_dir()):
+        by = files.Names.of_list(chosen.names or MINI)
+    else:
+        by = files.Names.of_model(model)
+    if chosen.out is not None:
+        notes, mentions = files.link_file(chosen.notes, chosen.out, by, chosen.min_p)
+        sys.stdout.write(f"written: {chosen.out}  ({notes:,} notes, {mentions:,} mentions)\n")
+    elif chosen.notes.suffix.lower() == ".txt":
+        sys.stdout.write(files.rendered(by.text(files.read_text(chosen.notes), chosen.min_p)))
+    else:
+        raise DataError("--out: needed for a file of notes")
 
 
 def _extract(chosen: argparse.Namespace) -> None:

@@ -122,6 +122,10 @@ class Senses:
         for senses in self._of:  # a sense of this section before one of anywhere, as written before any case
             senses.sort(key=lambda sense: (not sense[1], not sense[0], sense[2]))
 
+    def may_head(self, key: int) -> bool:
+        """Whether it has a sense that means nothing to code, as headings have."""
+        return any(self._silent[row] for _, _, row in self._of[key])
+
     def surface(self, key: int, text: str, section: str) -> int:
         """Row of SURFACES for a match of key number `key`, written `text`; -1 where it says nothing here."""
         for cased, sections, row in self._of[key]:

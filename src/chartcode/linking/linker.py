@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.errors import ArtifactError
+from chartcode.icd import category
 from chartcode.linking.calibration import BAG, LEARNED, ORDER, UNUSED, Calibration
 from chartcode.linking.mentions import ALTERNATIVE, MENTIONS, READS, Spotter
 from chartcode.linking.terminology.editions import Codes
@@ -92,7 +93,10 @@ class Judge:
         return place
 
     def _weigh(self, surface: int, context: int, year: int, fold: int) -> list[dict[str, Any]]:
-        """The candidates of a surface by falling p; codes of other years are those they are in this year."""
+        """The candidates of a surface, the code it names first, then by falling p; codes as they are in this year.
+
+        Train may offer what keeps company with a name; the code of a mention is one of a category that the name has.
+        """
         p, seen, together = self._counts(fold)
         factors = self._taught.factors
         factor = (factors[ORDER[context % SIDES - 1]] if context % SIDES else 1.0) * (
@@ -112,7 +116,10 @@ class Judge:
                 for mark in ("best", "dictionary"):
                     better[mark] = known[mark] or said[mark]
                 merged[code] = better
-        return sorted(merged.values(), key=lambda said: (-said["p"], not said["best"], said["code"]))[: self._most]
+        ordered = sorted(merged.values(), key=lambda said: (-said["p"], not said["best"], said["code"]))
+        named = {category(said["code"]) for said in ordered if said["dictionary"]}
+        first = next((said for said in ordered if category(said["code"]) in named), ordered[0])
+        return [first, *(said for said in ordered if said is not first)][: self._most]
 
     def _counts(self, fold: int) -> tuple[Array, Array, Array]:
         if fold not in self._of_fold:

@@ -40,9 +40,9 @@ MENTIONS = pa.schema(
         pa.field("text", pa.string(), nullable=False),  # as the clean note has it
         pa.field("section", pa.string(), nullable=False),
         pa.field("key", pa.string(), nullable=False),  # the folded name
-        pa.field("code", pa.string(), nullable=False),  # the likeliest
+        pa.field("code", pa.string(), nullable=False),  # the likeliest of the categories that the name stands for
         pa.field("p", pa.float32(), nullable=False),  # that the note is coded so
-        pa.field("alternatives", pa.list_(ALTERNATIVE), nullable=False),  # falling p, `code` first
+        pa.field("alternatives", pa.list_(ALTERNATIVE), nullable=False),  # `code` first, then by falling p
         pa.field("source", pa.string(), nullable=False),  # kind of the name (terms.Kind), learned where train taught it
         pa.field(
             "method", pa.string(), nullable=False
@@ -108,6 +108,8 @@ class Spotter:
                 method = "abbreviation"
             elif key < -1:
                 surface, method = -2 - key, "bag"
+            elif self._senses.may_head(key) and _heads(text, start, end):
+                continue  # PE: and the findings of the physical exam
             else:
                 surface, method = self._senses.surface(key, written, section), "exact"
             if surface >= 0:
@@ -156,6 +158,11 @@ class Spotter:
                 made.append((*said, spotted.method, *(getattr(context, flag) for flag in FLAGS), context.trigger))
         columns = list(zip(*made, strict=True)) if made else [()] * len(SPOTTED)
         return pa.table([pa.array(c, f.type) for c, f in zip(columns, SPOTTED, strict=True)], schema=SPOTTED)
+
+
+def _heads(text: str, start: int, end: int) -> bool:
+    """Whether a line begins with these words and a colon, as under a heading."""
+    return text[end : end + 1] == ":" and not text[text.rfind("\n", 0, start) + 1 : start].strip()
 
 
 def bag_names(surfaces: pa.Table) -> dict[str, int]:

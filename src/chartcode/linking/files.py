@@ -1,0 +1,177 @@
+"""`chartcode link`: a note or a file of notes in, a table of its mentions out; nothing leaves the machine.
+
+    from chartcode.linking.files import Names
+    Names.of_list(MINI).text("Pt with HTN, no CAD.").to_pandas()        a list of one's own
+    Names.of_model(Path("models/linker")).text(note).to_pandas()        what stage `link` learned
+
+Names come from a fitted linker (p is learned from train) or from a list: any CSV with columns name and code, and
+perhaps system, so that a name may have a code in each. Of a list p is what names are usually worth (calibration.BEST),
+by context: no frequency of anybody's notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from tqdm import tqdm
+
+from chartcode.artifacts import Artifact, atomic_file, parquet_writer
+from chartcode.errors import DataError
+from chartcode.linking.calibration import untaught
+from chartcode.linking.dictionary import compile_terms
+from chartcode.linking.linker import Judge, Linker
+from chartcode.linking.mentions import FLAGS, MENTIONS, Spotter
+from chartcode.linking.terminology import abbreviations, tabular
+from chartcode.linking.terminology.editions import CODES, Codes
+from chartcode.linking.terminology.rows import ICD10CM
+from chartcode.linking.terminology.user import MINI, names
+from chartcode.linking.terms import TERMS
+from chartcode.linking.tokens import key_of
+from chartcode.tables.cleaning import clean_batch
+
+SNOMED = "snomed"
+FOUND = pa.schema(
+    [
+        pa.field("note_id", pa.string(), nullable=False),
+        pa.field("start", pa.int32(), nullable=False),  # code points of the text as it was given, end exclusive
+        pa.field("end", pa.int32(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),  # the standard name of the concept
+        pa.field("code", pa.string(), nullable=False),
+        pa.field("system", pa.string(), nullable=False),
+        pa.field("snomed", pa.string()),  # the same concept in SNOMED CT, where a list says so
+        *(MENTIONS.field(column) for column in ("p", "section", *FLAGS, "trigger", "source", "method")),
+    ]
+)
+SHOWN = ("start", "end", "text", "name", "code", "snomed", "p")
+MOST_WORDS = 12  # of a name in a list of one's own
+ALTERNATIVES = 5
+STRENGTH = 3.0
+
+
+class Names:
+    """Something that links notes: a linker, the system of its codes, and the SNOMED CT concepts it knows."""
+
+    def __init__(self, linker: Linker, system: str, snomed: Mapping[str, str]) -> None:
+        """`snomed` concepts by folded name and by code."""
+        self._linker, self._system, self._snomed = linker, system, snomed
+
+    @classmethod
+    def of_model(cls, folder: Path) -> Self:
+        """The linker that stage `link` wrote."""
+        concepts = _concepts(MINI)
+        return cls(Linker.load(Artifact(folder)), ICD10CM, concepts)
+
+    @classmethod
+    def of_list(cls, path: Path) -> Self:
+        """A list of names and codes. Raises DataError naming file, column and line of what is wrong."""
+        found = list(names(path))
+        if not found:
+            raise DataError(f"{path}: holds no name; columns are name, code, and perhaps system and language")
+        systems = {row.system for row in found}
+        system = ICD10CM if ICD10CM in systems else min(systems)
+        own = [row for row in found if row.system == system]
+        if system == ICD10CM:  # what clinicians call these codes besides
+            listed = {row.code for row in own}
+            own += [row for row in (*abbreviations.own(), *tabular.aliases()) if row.code in listed or not row.code]
+        terms = pa.Table.from_pylist([row._asdict() | {"sections": list(row.sections)} for row in own], schema=TERMS)
+        dictionary = compile_terms(terms, ["en", "es"], MOST_WORDS)
+        first = {row.code: row.name for row in reversed(own) if row.code}
+        rows = [{"code": code, "title": name, "billable": True} for code, name in sorted(first.items())]
+        codes = Codes(pa.Table.from_pylist(rows, schema=CODES))
+        taught = untaught(dictionary.candidates, len(dictionary.surfaces), STRENGTH)
+        judge = Judge(taught, dictionary.surfaces["key"].to_pylist(), codes, ALTERNATIVES)
+        return cls(Linker(Spotter(dictionary.surfaces, "en"), judge, codes, 0), system, _concepts(path))
+
+    def text(self, note: str, min_p: float = 0.0) -> pa.Table:
+        """The mentions of one note, schema FOUND."""
+        return self.table(pa.array([""]), pa.array([note], pa.string()), min_p)
+
+    def table(self, ids: pa.Array, texts: pa.Array, min_p: float = 0.0) -> pa.Table:
+        """The mentions of these notes of p `min_p` or more, schema FOUND, in their order."""
+        cleaned = clean_batch(texts)
+        columns = [ids, *(cleaned.field(name) for name in ("text", "sections", "edits"))]
+        notes = pa.record_batch(columns, names=["note_id", "text", "sections", "edits"])
+        found = self._linker.mentions(notes)
+        found = found.filter(pc.greater_equal(found["p"], min_p))
+        keys, codes = found["key"].to_pylist(), found["code"].to_pylist()
+        said = {
+            "name": [self._linker.title(code) for code in codes],
+            "system": [self._system] * len(codes),
+            "snomed": [self._snomed.get(key) or self._snomed.get(code) for key, code in zip(keys, codes, strict=True)],
+        }
+        arrays = [pa.array(said[f.name], f.type) if f.name in said else found[f.name] for f in FOUND]
+        return pa.table(arrays, schema=FOUND)
+
+
+def _concepts(path: Path) -> dict[str, str]:
+    """SNOMED CT concepts of a list, by folded name, and by the code that stands for the same name."""
+    of_name = {key_of(row.name): row.code for row in names(path) if row.system == SNOMED}
+    of_code: dict[str, str] = {}
+    for row in names(path):
+        concept = of_name.get(key_of(row.name))
+        if row.system != SNOMED and concept:
+            of_code.setdefault(row.code, concept)
+    return of_code | of_name
+
+
+def link_file(path: Path, out: Path, by: Names, min_p: float) -> tuple[int, int]:
+    """Write the mentions of every note of `path` to `out`, a new CSV or Parquet file; returns notes and mentions.
+
+    Raises DataError for notes that are not to be read.
+    """
+    if out.exists():
+        raise DataError(f"{out}: exists; name a new file")
+    if out.suffix not in (".csv", ".parquet"):
+        raise DataError(f"{out}: name it .csv or .parquet")
+    notes = mentions = 0
+    with atomic_file(out) as file, tqdm(desc="link", unit=" notes", disable=None, leave=False) as bar:
+        if out.suffix == ".csv":
+            writer = pyarrow.csv.CSVWriter(file, FOUND)
+        else:
+            writer = parquet_writer(file, FOUND, dictionary=["section", "code", "source", "method"])
+        with writer as rows:
+            for batch in _batches(path):
+                found = by.table(batch.column("note_id"), batch.column("text"), min_p)
+                rows.write_table(found)
+                notes, mentions = notes + batch.num_rows, mentions + len(found)
+                bar.update(batch.num_rows)
+    return notes, mentions
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """note_id and text of a file of notes, or of one note named by its file."""
+    if path.suffix.lower() != ".txt":
+        from chartcode.predict import read_notes  # and with it the contracts of raw tables
+
+        yield from read_notes(path)
+        return
+    yield pa.record_batch([pa.array([path.stem]), pa.array([read_text(path)])], names=["note_id", "text"])
+
+
+def read_text(path: Path) -> str:
+    """A note in a text file, to the byte. Raises DataError where it is none."""
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        raise DataError(f"{path}: file is missing") from None
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{path}: cannot be read as a UTF-8 text file") from None
+
+
+def rendered(found: pa.Table) -> str:
+    """A table for people: a mention a line, its flags and what decided them at the end."""
+    rows = [[*SHOWN, "context"]]
+    for row in found.to_pylist():
+        flags = " ".join(flag for flag in FLAGS if row[flag])
+        context = f"{flags} ({row['trigger']})" if flags else ""
+        cells = [row[name] for name in SHOWN]
+        rows.append([f"{c:.2f}" if isinstance(c, float) else " ".join(str(c or "").split()) for c in cells] + [context])
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    widths[-1] = 0
+    return "".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() + "\n" for row in rows)
