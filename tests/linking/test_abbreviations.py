@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chartcode.linking.abbreviations import short_forms
+from chartcode.linking.abbreviations import Definition, definitions
 
 
 def pairs(text: str) -> list[tuple[str, str]]:
-    return [(text[slice(*short)], " ".join(text[slice(*long)].split())) for short, long in short_forms(text)]
+    return [(found.short, found.long) for found in definitions(text)]
 
 
 def test_a_long_form_before_its_short_form() -> None:
@@ -38,8 +38,9 @@ def test_spanish_accents_do_not_matter() -> None:
 
 def test_wrapped_lines_are_one_long_form_and_offsets_are_those_of_the_text() -> None:
     text = "Héart: atrial\nfibrillation (AF) since."
-    assert pairs(text) == [("AF", "atrial fibrillation")]
-    assert short_forms(text) == [((28, 30), (7, 26))]
+    (found,) = definitions(text)
+    assert found == Definition("AF", "atrial fibrillation", 28, 30, 7, 26)
+    assert text[found.start : found.end] == "AF"
 
 
 def test_what_no_abbreviation_explains_is_left_alone() -> None:
@@ -78,13 +79,12 @@ def test_the_long_form_is_the_shortest_run_of_words_that_holds_the_letters(befor
     wanted = next((run for run in ends if holds(run)), None)
     if wanted is not None and (len(" ".join(wanted)) <= len(short) or short in wanted):
         wanted = None
-    found = pairs(f"{' '.join(before)} ({short.upper()})")
-    assert found == ([(short.upper(), " ".join(wanted))] if wanted else [])
+    found = definitions(f"{' '.join(before)} ({short.upper()})")
+    assert [one.long for one in found] == ([" ".join(wanted)] if wanted else [])
 
 
 @given(st.text(st.sampled_from("aB é(),.;:-\n3"), max_size=60))
-def test_any_text_yields_a_short_form_with_a_longer_one_beside_it(text: str) -> None:
-    for short, long in short_forms(text):
-        assert 2 <= short[1] - short[0] <= 10
-        assert long[1] - long[0] > short[1] - short[0]
-        assert long[1] < short[0] or short[1] < long[0]
+def test_any_text_yields_forms_that_stand_in_it(text: str) -> None:
+    for found in definitions(text):
+        assert text[found.start : found.end] == found.short
+        assert text[found.long_start : found.long_end].split() == found.long.split()

@@ -20,17 +20,18 @@ _BOUNDARY = re.compile(r"[.!?;:]\s|\n\s*\n|\n\s*[-*•#]|[()]")
 _MOST = 10  # characters of a short form
 
 
-Span = tuple[int, int]
+class Definition(NamedTuple):
+    """text[start:end] is the short form of text[long_start:long_end]."""
+
+    short: str
+    long: str  # one blank between words
+    start: int
+    end: int
+    long_start: int
+    long_end: int
 
 
-class Explained(NamedTuple):
-    """Where a short form stands, and its long form."""
-
-    short: Span
-    long: Span
-
-
-def short_forms(text: str) -> list[Explained]:
+def definitions(text: str) -> list[Definition]:
     """The abbreviations that `text` explains, in its order."""
     found = []
     for bracket in _BRACKETED.finditer(text):
@@ -63,7 +64,7 @@ def _candidate(text: str, end: int, size: int) -> int:
     return words[-min(size + 5, 2 * size) :][0] if words else end
 
 
-def _explained(text: str, start: int, end: int, first: int, last: int) -> Explained | None:
+def _explained(text: str, start: int, end: int, first: int, last: int) -> Definition | None:
     """The short form text[start:end] explained by the end of text[first:last]."""
     short, long = text[start:end], text[first:last].rstrip()
     at = _back(short, long)
@@ -73,10 +74,10 @@ def _explained(text: str, start: int, end: int, first: int, last: int) -> Explai
     words = text[long_start:long_end].split()
     if len(" ".join(words)) <= len(short) or short.lower() in (word.strip(",.").lower() for word in words):
         return None
-    return Explained((start, end), (long_start, long_end))
+    return Definition(short, " ".join(words), start, end, long_start, long_end)
 
 
-def _explaining(text: str, bracket: re.Match[str]) -> Explained | None:
+def _explaining(text: str, bracket: re.Match[str]) -> Definition | None:
     """A short form before the bracket that holds the whole long form."""
     words = list(_WORD.finditer(text, max(0, bracket.start() - 2 * _MOST), bracket.start()))
     if not words or not text[words[-1].end() : bracket.start()].isspace():
@@ -85,7 +86,7 @@ def _explaining(text: str, bracket: re.Match[str]) -> Explained | None:
     if not _is_short(text[start:end]) or len(bracket[1].split()) > min(end - start + 5, 2 * (end - start)):
         return None
     found = _explained(text, start, end, bracket.start(1), bracket.end(1))
-    whole = found and found.long[0] == bracket.start(1) + len(bracket[1]) - len(bracket[1].lstrip())
+    whole = found and found.long_start == bracket.start(1) + len(bracket[1]) - len(bracket[1].lstrip())
     return found if whole else None
 
 
