@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chartcode.linking.sentences import sentences
@@ -66,6 +66,7 @@ def test_no_sentence_ends_inside_a_mention() -> None:
     assert split(text, (0, 22)) == ["chronic\nkidney disease.", "Gout"]
 
 
+@example(":\n1", 0, 3)
 @given(st.text(st.sampled_from("aB .,:?\n-#1"), max_size=80), st.integers(0, 70), st.integers(1, 20))
 def test_sentences_are_in_order_and_leave_no_word_out(text: str, start: int, size: int) -> None:
     span = (start, min(start + size, len(text)))

@@ -78,7 +78,7 @@ class _Splitter:
         return self._found
 
     def _read(self, start: int, end: int, line: str, width: int) -> None:
-        alone = line.endswith(":") and len(line) <= _HEADING and ". " not in line
+        alone = line.endswith(":") and len(line) <= _HEADING and ". " not in line and not self._inside(end)
         if self._unit >= 0 and not self._inside(start):
             bullet = _BULLET.match(line) is not None
             if bullet or (alone and line[0].isupper()) or not self._goes_on(line, width):
