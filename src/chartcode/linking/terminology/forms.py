@@ -12,14 +12,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from chartcode.linking.terms import LANGUAGES
 from chartcode.linking.tokens import is_word, key_of
 
 _BRACKETS = re.compile(r"\s*\[[^\[\]]*\]")
 _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _REST_CLAUSE = re.compile(
-    r",\s*(?:unspecified(?: (?:organism|sites?|cause|type|origin|trimester|severity|stage|degree|location|ear|eye|eyelid|side"
-    r"|limb|(?:as to|whether) [^,]*))?|(?:part|site|cause|type|organism) unspecified|not elsewhere classified"
-    r"|not otherwise specified|so stated|nec|nos)(?=,|$)",
+    r",\s*(?:unspecified(?: (?:organism|sites?|cause|type|origin|trimester|severity|stage|degree|location|ear|eye|eyelid"
+    r"|side|limb|(?:as to|whether) [^,]*))?"
+    r"|(?:part|site|cause|type|organism) unspecified"
+    r"|not elsewhere classified|not otherwise specified|so stated|nec|nos)(?=,|$)",
     re.I,
 )
 _REST_WORDS = re.compile(
@@ -37,7 +39,7 @@ _CONNECTIVE = re.compile(
 
 
 _ENCOUNTER = re.compile(r", (?:initial encounter|subsequent encounter|sequela)\b", re.I)
-_ADJECTIVE = re.compile(r"\w{3,}(?:ic|al|ous|ive|ed|ary|ar|oid|ing|tile)$", re.I)
+_ADJECTIVE = re.compile(r"\w{3,}(?:ic|al|ous|ive|ed|ary|ar|oid|ing|ful|tile)$", re.I)
 
 
 def plain_forms(text: str) -> list[str]:
@@ -119,14 +121,15 @@ class Generic:
         self.max_words = max_words
         with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        self._alone = {key_of(row["words"]): row["reason"] for row in rows}
+        self._alone = {key_of(row["words"], language): row["reason"] for row in rows for language in LANGUAGES}
 
     def reason(self, key: str) -> str | None:
         """Why the name of this key (`tokens.key_of`) is dropped; None: it is not."""
         words = [word for word in key.split(" ") if is_word(word)]
         if not any(word.isalpha() and len(word) > 1 for word in words):
             return "no word"
-        if len(words) == 1 and len(words[0]) < 4:
+        letters = [word for word in words if word.isalpha()]
+        if len(letters) == 1 and len(letters[0]) < _STEM_LETTERS:
             return "short"
         if len(words) > self.max_words:
             return "long"

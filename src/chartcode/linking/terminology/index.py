@@ -4,7 +4,8 @@
 way there. A path becomes names by putting the modifiers before the lead term (innermost first: acute diastolic heart
 failure; and as listed), but those that begin with a connective, and all below a bare one, after it. Commas are
 inversions unless the parts share a stem (`forms.alternatives`). Nonessential modifiers are left out, and single words
-among them are also put before and after the lead term. A `see` leads to the code of the path it names.
+among them are also put before and after the lead term. A `see` leads to the code of the path it names,
+and so does a `see also` where no code stands.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from chartcode.icd import ICD10_CM
 from chartcode.linking.terminology.forms import alternatives, bare, connects, is_adjective
 from chartcode.linking.terminology.rows import Found, damaged, records, release, unique
 
-COLUMNS = ("Level", "Term", "See", "NonEssModif", "Code")
+COLUMNS = ("Level", "Term", "See", "SeeAlso", "NonEssModif", "Code")
 LICENCE = "public domain (CMS, NCHS)"
 _CODE = re.compile(ICD10_CM)
 _REST = re.compile(r"(?:other )?specified\b|by site\b|classified\b|see\b", re.I)
@@ -50,7 +51,7 @@ def entries(path: Path) -> Iterator[Entry]:
             raise damaged(path, "Code", line, "not an ICD-10-CM code")
         del stack[int(row["Level"]) :]
         stack.append(row["Term"])
-        yield Entry(tuple(stack), tuple(_OPTIONAL.findall(row["NonEssModif"])), code, row["See"])
+        yield Entry(tuple(stack), tuple(_OPTIONAL.findall(row["NonEssModif"])), code, row["See"] or row["SeeAlso"])
 
 
 def undashed(code: str) -> str:

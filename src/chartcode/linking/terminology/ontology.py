@@ -66,7 +66,13 @@ def disease_ontology(xrefs: Path, translations: Path | None) -> Iterator[Found]:
             continue
         targets = found.get(row["source_id"], ())
         yield from _rows(row["source_text"], targets, source, DO_LICENCE)
-        yield from _rows(row["translation_text"], targets, source, DO_LICENCE, "es")
+        if not _ACRONYM.fullmatch(row["source_text"]) or _translated(row["source_text"], row["translation_text"]):
+            yield from _rows(row["translation_text"], targets, source, DO_LICENCE, "es")
+
+
+def _translated(acronym: str, other: str) -> bool:
+    """Whether an acronym was translated as one (ALL to LLA), not as the word it looks like (ALL to TODO)."""
+    return other == acronym or (len(other) <= len(acronym) and _ACRONYM.fullmatch(other) is not None)
 
 
 def _rows(
