@@ -103,14 +103,9 @@ def section_tables(made: Sequence[Chart], texts: Sequence[str] | None) -> None:
         for header in sections.headers(text):
             name = sections.normal(header.words)
             seen[name] += 1
-            ruled = sections.by_rule(name, known)
-            counts[
-                "rule"
-                if ruled != sections.OTHER
-                else "likeness"
-                if sections.classify(header.words) != sections.OTHER
-                else "none"
-            ] += 1
+            ruled = sections.by_rule(name, known) != sections.OTHER
+            found = sections.section_of(header) != sections.OTHER
+            counts["none" if not found else "rule" if ruled else "likeness"] += 1
     total = counts.total()
     ways = [(way, counts[way], counts[way] / total) for way in ("rule", "likeness", "none")]
     table(
