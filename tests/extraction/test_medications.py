@@ -12,6 +12,7 @@ from chartcode.extraction.drugs import Medication, drug_key
 from chartcode.extraction.lists import names_a_drug
 from chartcode.extraction.medications import medications
 from chartcode.extraction.notes import clean_notes
+from chartcode.sources.synthetic.mentions import MASK
 from tests.extraction import styles
 from tests.extraction.pharmacy import Chart, charts
 from tests.extraction.scoring import FIELDS, as_ordered, score
@@ -79,7 +80,7 @@ def test_lists_are_read_line_by_line_with_what_belongs_to_a_line() -> None:
         ("Reglan 10 mg p.o. and heparin 3,000 units IV push.", ["Reglan", "heparin"]),
         ("1. Gabapentin 300 mg q.8h.,2. Seroquel 100 mg p.o. q.h.s.,3. Phenergan 12.5 mg IV q.4h. p.r.n.",
          ["Gabapentin", "Seroquel", "Phenergan"]),
-        ("None", []), ("N/A", []), ("___", []), ("The Preadmission Medication list is accurate and complete.", []),
+        ("None", []), ("N/A", []), (MASK, []), ("The Preadmission Medication list is accurate and complete.", []),
         ("Patient was not taking any medications.", []), ("See discharge list", []), ("Home medications:", []),
     ],
 )  # fmt: skip
@@ -127,7 +128,7 @@ def test_the_lists_teach_names_that_the_course_uses_without_a_dose() -> None:
 
 
 def test_a_bullet_ends_a_reason() -> None:
-    found = read("Brief Hospital Course:\n- New medications: morphine 2 mg IV Q4H:PRN pain\n- Contact: ___\n")
+    found = read(f"Brief Hospital Course:\n- New medications: morphine 2 mg IV Q4H:PRN pain\n- Contact: {MASK}\n")
     assert found[0].order.reason is not None
     assert found[0].order.reason.text == "pain"
 

@@ -40,6 +40,8 @@ def said(found: list[Relation]) -> list[tuple[str, str, str, str]]:
          [("for", "pneumonia", "for", "vancomycin")]),
         (COURSE + "Her pneumonia was treated with vancomycin 1 g IV Q12H.",
          [("with", "pneumonia", "treated with", "vancomycin")]),
+        (COURSE + "Her pneumonia, treated\nwith vancomycin 1 g IV Q12H.",
+         [("with", "pneumonia", "treated with", "vancomycin")]),
         (COURSE + "AF, on metoprolol 25 mg PO BID.", [("with", "AF", "on", "metoprolol")]),
         ("Discharge Medications:\n1. Oxycodone 5 mg PO Q4H:PRN pain\n", [("prn", "pain", "PRN", "Oxycodone")]),
         ("Discharge Medications:\n1. Senna 1 TAB PO BID:PRN hard stool\n", [("prn", "hard stool", "PRN", "Senna")]),

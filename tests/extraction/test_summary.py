@@ -14,9 +14,10 @@ from chartcode.extraction.extract import extract
 from chartcode.extraction.notes import notes_of
 from chartcode.extraction.orders import Span
 from chartcode.extraction.summary import Quote, Summary
+from chartcode.sources.synthetic.mentions import MASK
 from tests.extraction.pharmacy import charts
 
-NOTE = """Name:  ___        Unit No: ___
+NOTE = """Name:  @        Unit No: @
 
 Sex:   F
 
@@ -50,8 +51,8 @@ Discharge Disposition:
 Home With Service
 
 Followup Instructions:
-___
-"""  # guard: invented
+@
+""".replace("@", MASK)
 
 
 def linked(batch: pa.RecordBatch) -> pa.Table:
@@ -129,23 +130,23 @@ def test_the_schema_is_versioned_and_refuses_what_it_does_not_know() -> None:
 @pytest.mark.parametrize(
     ("said", "sex", "age"),
     [
-        ("Sex:   M", "M", None), ("___ yo F with fever", "F", None), ("72 y/o M p/w cough", "M", 72),
-        ("The patient is a 45-year-old white female.", "F", 45), ("Mr. ___ is a 50 yr old gentleman", "M", 50),
-        ("67M with HTN", "M", 67), ("Ms. ___ was well", "F", None), ("No such words, 30 mL.", None, None),
+        ("Sex:   M", "M", None), ("@ yo F with fever", "F", None), ("72 y/o M p/w cough", "M", 72),
+        ("The patient is a 45-year-old white female.", "F", 45), ("Mr. @ is a 50 yr old gentleman", "M", 50),
+        ("67M with HTN", "M", 67), ("Ms. @ was well", "F", None), ("No such words, 30 mL.", None, None),
         ("200 year old man", "M", None),
     ],
 )  # fmt: skip
 def test_sex_and_age_stand_in_the_note(said: str, sex: str | None, age: int | None) -> None:
-    patient = extract(f"{said}\n").patient
+    patient = extract(said.replace("@", MASK) + "\n").patient
     assert (patient.sex, patient.age) == (sex, age)
 
 
 @pytest.mark.parametrize(
     ("said", "none"),
-    [("No Known Allergies / Adverse Drug Reactions", True), ("NKDA", True), ("latex", False), ("___", False)],
+    [("No Known Allergies / Adverse Drug Reactions", True), ("NKDA", True), ("latex", False), (MASK, False)],
 )
 def test_no_known_allergy_is_no_allergy(said: str, none: bool) -> None:
-    summary = extract(f"Allergies: \n{said}\n\nAttending: ___.\n")
+    summary = extract(f"Allergies: \n{said}\n\nAttending: {MASK}.\n")
     assert summary.no_known_allergies is none
     assert [one.text for one in summary.allergies] == ([said] if said == "latex" else [])
 

@@ -18,6 +18,8 @@ from chartcode.extraction.orders import Span
 from chartcode.extraction.sections import find_sections
 from chartcode.tables.cleaning import PREAMBLE, clean_batch, to_source
 
+OWN = 6  # sections that a discharge summary in MIMIC-IV's form has at least; one `Allergies:` stands in any note
+
 
 class Mention(NamedTuple):
     """A concept that the note names (schema MENTIONS of linking): where, its code, how sure, in what context."""
@@ -59,9 +61,9 @@ class Note:
     def of(
         cls, note_id: str, text: str, sections: Iterable[Mapping[str, Any]], edits: Iterable[Mapping[str, Any]]
     ) -> Note:
-        """A row of silver, or of `clean_batch`. Where it knows no header, those of other hospitals are looked for."""
+        """A row of silver, or of `clean_batch`. With fewer than OWN of its headers it is another hospital's."""
         known = tuple(Section(part["name"], part["clean_start"], part["clean_end"]) for part in sections)
-        if all(section.name == PREAMBLE for section in known):
+        if len({section.name for section in known} - {PREAMBLE}) < OWN:
             known = tuple(find_sections(text))
         moves = tuple((part["clean_start"], part["source_start"], part["length"]) for part in edits)
         return cls(note_id, text, known, moves)

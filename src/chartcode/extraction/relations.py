@@ -61,6 +61,10 @@ def relations(text: str, mentions: Sequence[Mention], medications: Sequence[Medi
     return sorted(best.values(), key=lambda pair: (pair.treatment.start, pair.problem.start, pair.rule))
 
 
+def _said(mention: Mention) -> Span:
+    return Span(mention.text.replace("\n", " "), mention.start, mention.end)
+
+
 def _reasons(mentions: Sequence[Mention], medications: Iterable[Medication]) -> Iterator[Relation]:
     for drug in medications:
         reason, trigger = drug.order.reason, drug.order.prn
@@ -68,7 +72,7 @@ def _reasons(mentions: Sequence[Mention], medications: Iterable[Medication]) -> 
             continue
         inside = [one for one in mentions if one.start < reason.end and reason.start < one.end]
         for mention in inside:
-            yield Relation("prn", Span(mention.text, mention.start, mention.end), drug.drug, trigger, mention, drug)
+            yield Relation("prn", _said(mention), drug.drug, trigger, mention, drug)
         if not inside:
             yield Relation("prn", reason, drug.drug, trigger, None, drug)
 
@@ -87,7 +91,7 @@ def _items(text: str, mentions: Sequence[Mention], told: Sequence[Medication]) -
         trigger = Span(item[1], *item.span(1))
         for drug in inside:
             if drug.drug.start >= named.end:
-                yield Relation("item", Span(named.text, named.start, named.end), drug.drug, trigger, named, drug)
+                yield Relation("item", _said(named), drug.drug, trigger, named, drug)
 
 
 def _given_for(text: str, mentions: Sequence[Mention], drugs: Sequence[Medication]) -> Iterator[Relation]:
@@ -104,8 +108,8 @@ def _given_for(text: str, mentions: Sequence[Mention], drugs: Sequence[Medicatio
         if trigger is None or _SENTENCE.search(gap) or (drug.list != "course" and "\n" in gap):
             continue
         if len(gap[: trigger.start()].split()) <= 3 and len(gap[trigger.end() :].split()) <= 4:
-            where = Span(trigger[0], end + trigger.start(), end + trigger.end())
-            yield Relation("for", Span(named.text, named.start, named.end), drug.drug, where, named, drug)
+            where = Span(trigger[0].replace("\n", " "), end + trigger.start(), end + trigger.end())
+            yield Relation("for", _said(named), drug.drug, where, named, drug)
 
 
 def _treated_with(text: str, mentions: Sequence[Mention], drugs: Sequence[Medication]) -> Iterator[Relation]:
@@ -123,5 +127,5 @@ def _treated_with(text: str, mentions: Sequence[Mention], drugs: Sequence[Medica
         if found and not _SENTENCE.search(gap) and len(gap[found[-1].end() :].split()) <= 3:
             low = named.end + found[-1].start()
             low += len(found[-1][0]) - len(found[-1][0].lstrip())
-            where = Span(found[-1][0].strip(), low, named.end + found[-1].end())
-            yield Relation("with", Span(named.text, named.start, named.end), drug.drug, where, named, drug)
+            where = Span(found[-1][0].strip().replace("\n", " "), low, named.end + found[-1].end())
+            yield Relation("with", _said(named), drug.drug, where, named, drug)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from chartcode.extraction.drugs import Section
 from chartcode.tables.cleaning import HEADERS, PREAMBLE
@@ -22,9 +22,9 @@ OTHER = "other"
 SHORT = 5  # letters below which a header is known or none: too many abbreviations look alike
 SURE = 0.4  # probability below which a header stays OTHER
 _AT = re.compile(
-    r"(?:^[ \t]*(?:\d{1,2}\.[ \t]+)?(?P<line>[A-Z][A-Za-z0-9 /&,'()\-]{0,58}?)[ \t]*"
-    r"(?::(?=[\s,]|$)|(?=\n)(?<=[A-Z]{3}))"
-    r"|(?<=[.,:;])[ \t]*(?P<inner>[A-Z][A-Z0-9 /&'()\-]{1,58}?)[ \t]*:)",
+    r"^[ \t]*(?:\d{1,2}\.[ \t]+)?(?P<line>[A-Z][A-Za-z0-9 /&,'()\-]{0,58}?)[ \t]*:(?=[\s,]|$)"
+    r"|^[ \t]*(?P<bare>[A-Z][A-Z /&'()\-]{4,58}?)[ \t]*$"
+    r"|(?<=[.,:;])[ \t]*(?P<inner>[A-Z][A-Z0-9 /&'()\-]{1,58}?)[ \t]*:",
     re.MULTILINE,
 )
 _TAIL = re.compile(
@@ -110,19 +110,20 @@ def likeness() -> Likeness:
 class Header(NamedTuple):
     """What looks like a header: its words, where it begins, where its section's text begins, and how it stands.
 
-    `plain`: in small letters with text behind it in its line, as findings and problems stand too.
+    `how`: head (in capitals, or alone in its line), bare (so, and without a colon), plain (in small letters with text
+    behind it in its line, as findings and problems stand too).
     """
 
     words: str
     start: int
     end: int
-    plain: bool
+    how: Literal["head", "bare", "plain"]
 
 
 def headers(text: str) -> Iterator[Header]:
     """Everything in a text that looks like a header, in order."""
     for found in _AT.finditer(text):
-        part = "line" if found["line"] else "inner"
+        part = found.lastgroup or ""
         words = found[part].strip()
         if len(words.split()) > 8:
             continue
@@ -130,19 +131,21 @@ def headers(text: str) -> Iterator[Header]:
         while end < len(text) and text[end] in ", \t":  # `SUBJECTIVE:,`
             end += 1
         plain = not words.isupper() and text[end : end + 1] not in ("\n", "")
-        yield Header(words, found.start(part), end, plain)
+        yield Header(words, found.start(part), end, "bare" if part == "bare" else "plain" if plain else "head")
 
 
 def section_of(header: Header) -> str:
     """The section a header begins, OTHER for none.
 
-    Nothing is guessed for a plain one, nor is it an organ's finding: `Mental Status: clear` begins no examination.
+    Nothing is guessed of words without a colon or with text behind them, and an organ's finding among the latter is
+    none either: `Mental Status: clear` begins no examination.
     """
-    if not header.plain:
+    if header.how == "head":
         return classify(header.words)
     name = normal(header.words)
     found = by_rule(name, variants())
-    return OTHER if found == "physical_exam" and not re.search(r"\b(?:exam|examination|pe|physical)\b", name) else found
+    finding = header.how == "plain" and not re.search(r"\b(?:exam|examination|pe|physical)\b", name)
+    return OTHER if found == "physical_exam" and finding else found
 
 
 def find_sections(text: str) -> list[Section]:

@@ -133,7 +133,7 @@ _AGE = re.compile(
 _NO_ALLERGY = re.compile(
     r"no (?:known|drug|medication|medicine)|\bnkda\b|\bnka\b|^none\b|no allerg|denies", re.IGNORECASE
 )
-_NOTHING = re.compile(r"(?:none|n/?a|nil|no|not applicable|unknown|___)[.\s]*$", re.IGNORECASE)
+_NOTHING = re.compile(r"(?:none|n/?a|nil|no|not applicable|unknown|_{3})[.\s]*$", re.IGNORECASE)
 
 
 def summarise(
