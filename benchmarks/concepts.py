@@ -2,7 +2,7 @@
 
 Run   python -m benchmarks.concepts --data ../shared/data                     every table, about ten minutes
       python -m benchmarks.concepts --data ../shared/data --encoder FOLDER    with vectors of that encoder too
-      python -m benchmarks.concepts --data ../shared/data --only linking      or tagging
+      python -m benchmarks.concepts --data ../shared/data --only linking      or tagging; or dense, with --encoder
       python -m benchmarks.concepts --data ../shared/data --cross             five folds of train, dev untouched
 
 acc@1 counts a mention as linked when the first answer is one of its concepts (as published results do); `all` asks for
@@ -108,8 +108,8 @@ def keep_vectors(path: Path, index: Index) -> None:
     np.savez(path, names=names, vectors=index.vectors().astype(np.float16))
 
 
-def link_table(corpus: Corpus, encoder: DenseEncoder | None, path: Path | None) -> None:
-    """Every step's worth."""
+def link_table(corpus: Corpus, encoder: DenseEncoder | None, path: Path | None, brief: bool) -> None:
+    """Every step's worth; `brief`: with the encoder alone."""
     print(f"\n## {corpus.name}: linking, {len(linkable(corpus.dev))} mentions of dev\n")
     print("| resolver | acc@1 | acc@5 | all | queries/s |\n|---|---|---|---|---|")
     rest = frozenset({"bag", "synonym", "composite", "similar", "dense"})
@@ -127,6 +127,8 @@ def link_table(corpus: Corpus, encoder: DenseEncoder | None, path: Path | None) 
     ]
     if encoder:
         steps += [(DENSE, frozenset(), True), ("without train mentions: all + dense", frozenset(), False)]
+    if brief:
+        steps = [one for one in steps if one[0] == DENSE]
     marked = linkable(corpus.dev)
     names = mention_names(samples(corpus.train, DISEASE, FOLDS))
     with_mentions = Index(corpus.terms, names, encoder=encoder, vectors=kept_vectors(path))
@@ -134,7 +136,9 @@ def link_table(corpus: Corpus, encoder: DenseEncoder | None, path: Path | None) 
         keep_vectors(path, with_mentions)
     vectors = with_mentions.vectors()
     kept = (with_mentions.names, vectors) if vectors is not None else None
-    indexes = {True: with_mentions, False: Index(corpus.terms, encoder=encoder, vectors=kept)}
+    indexes = {True: with_mentions}
+    if not all(mentions for _, _, mentions in steps):
+        indexes[False] = Index(corpus.terms, encoder=encoder, vectors=kept)
     for name, skip, mentions in steps:
         index = indexes[mentions]
         index.skip = skip
@@ -250,7 +254,7 @@ def cross(corpus: Corpus, data: Path, encoder: DenseEncoder | None, folder: Path
             marked = linkable(held)
             resolver = Resolver.learn(corpus.terms, learned, DISEASE, encoder=encoder)
             print(corpus.name, number, "linking", *(f"{n:.3f}" for n in accuracy(answers(resolver, marked), marked)))
-        if what != "linking":
+        if what in ("", "tagging"):
             terms = without_mentions(corpus.terms, learned) if corpus.name == "NCBI" else corpus.terms
             tagger = Tagger.train(learned, dictionaries(data, terms), TaggerParams(), folder / f"{corpus.name}{number}")
             ours = [{(f.start, f.end, f.kind) for f in tagger.find(d.text) if f.kind == "Disease"} for d in held]
@@ -266,7 +270,7 @@ def main() -> None:
     )
     parser.add_argument("--encoder", type=Path, help="snapshot of an encoder for the dense step")
     parser.add_argument("--vectors", type=Path, help="file (.npz) to keep the vectors of names in for the next run")
-    parser.add_argument("--only", choices=("linking", "tagging"), default="")
+    parser.add_argument("--only", choices=("linking", "dense", "tagging"), default="")
     parser.add_argument("--corpus", choices=tuple(PATHS), action="append")
     parser.add_argument("--cross", action="store_true", help="on five folds of train instead of dev")
     asked = parser.parse_args()
@@ -278,8 +282,8 @@ def main() -> None:
                 cross(corpus, asked.data, encoder, Path(temporary), asked.only)
                 continue
             if asked.only != "tagging":
-                link_table(corpus, encoder, asked.vectors)
-            if asked.only != "linking":
+                link_table(corpus, encoder, asked.vectors, asked.only == "dense")
+            if asked.only in ("", "tagging"):
                 tag_table(corpus, asked.data, encoder, Path(temporary))
 
 
