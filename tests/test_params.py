@@ -19,6 +19,7 @@ from chartcode.coders.tfidf import TfidfParams
 from chartcode.coders.transformer import TransformerParams
 from chartcode.errors import ParamsError
 from chartcode.extraction.tables import ExtractParams
+from chartcode.linking.teach import LinkParams
 from chartcode.linking.terminology.build import TerminologyParams
 from chartcode.params import DataParams, EvaluateParams, GoldParams, Section, SplitParams
 from chartcode.sources.codiesp import CodiespParams
@@ -34,6 +35,7 @@ MODELS = [
     SplitParams,
     GoldParams,
     TerminologyParams,
+    LinkParams,
     TfidfParams,
     LaatParams,
     TransformerParams,

@@ -17,8 +17,8 @@ import snowballstemmer
 from chartcode.linking.tokens import Words, is_word
 
 SMALL = {
-    "en": frozenset(["a", "an", "and", "as", "at", "by", "due", "for", "from", "her", "his", "in", "its", "of", "on", "or", "that", "the", "their", "this", "to", "was", "with"]),
-    "es": frozenset(["a", "al", "ambo", "ante", "con", "de", "del", "e", "el", "en", "la", "las", "lo", "los", "o", "para", "por", "que", "se", "sin", "su", "sus", "u", "un", "una", "y"]),
+    "en": frozenset("a an and as at by due for from her his in its of on or that the their this to was with".split()),  # noqa: SIM905
+    "es": frozenset("a al ambo ante con de del e el en la las lo los o para por que se sin su u un una y".split()),  # noqa: SIM905
 }
 STEMMER = {"en": "english", "es": "spanish"}
 MOST_STEMS = 6  # of a name
@@ -56,16 +56,16 @@ class Bags:
             if number <= 0:
                 continue
             total, stems, end = number, 1, first
-            for number in numbers[first + 1 : first + WIDEST]:
+            for following in numbers[first + 1 : first + WIDEST]:
                 end += 1
-                if number > 0:
+                if following > 0:
                     if stems == MOST_STEMS:
                         break
                     stems += 1
-                    total = (total + number) & _WRAP
+                    total = (total + following) & _WRAP
                     if total in surface_of:
                         found.append(Window(first, end + 1, surface_of[total], stems))
-                elif number < 0:
+                elif following < 0:
                     break
         return found
 

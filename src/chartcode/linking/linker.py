@@ -26,11 +26,12 @@ OF_ALL = -1  # fold of a note that train does not hold: judged by what all of tr
 
 
 def contexts(spotted: pa.Table) -> Array:
-    """What the p of each mention (M,) goes by: 0 affirmed, else 1 + its place in ORDER; SIDES more if found by a bag."""
-    found = np.zeros(len(spotted), np.int64)
+    """What p of each mention (M,) goes by: 0 affirmed, else 1 + its place in ORDER; SIDES more if found by a bag."""
+    found: Array = np.zeros(len(spotted), np.int64)
     for number, flag in reversed(list(enumerate(ORDER, 1))):
         found[spotted[flag].to_numpy(zero_copy_only=False)] = number
-    return found + SIDES * pc.equal(spotted["method"], BAG).to_numpy(zero_copy_only=False)
+    found += SIDES * pc.equal(spotted["method"], BAG).to_numpy(zero_copy_only=False)
+    return found
 
 
 class Judge:

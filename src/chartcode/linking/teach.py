@@ -131,7 +131,7 @@ def evidence_terms(gold: Gold, bronze: Artifact, truth: pa.Table, language: str)
     counted: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for (_, _, code), said in parts.items():
         counted[" ".join(" ".join(said).split())][code] += 1
-    made = [
+    made: list[tuple[Any, ...]] = [
         (code, "icd10cm", name, "mention", language, [], count / sum(codes.values()), bronze.source, "as the notes")
         for name, codes in sorted(counted.items())
         for code, count in sorted(codes.items())
