@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
         "corpus",
         choices=["codiesp", "terminology"],
         help="codiesp: 1,000 coded clinical cases, CC BY 4.0, from Zenodo; terminology: publishers' files of names, "
-        "which lie on this disk (stages/terminology/README.md)",
+        "which lie on this disk (stages/no_names/README.md)",
     )
     fetch.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="link a copy on this disk instead")
     fetch.add_argument("--md5", metavar="HEX", help="check the zip against the md5 printed on its Zenodo page")
@@ -188,7 +188,7 @@ def _link_terminology(source: Path | None) -> None:
     from chartcode.linking.terminology import folder
 
     if source is None:
-        raise DataError("fetch terminology: name the files with --from FOLDER; stages/terminology/README.md lists them")
+        raise DataError("fetch terminology: name the files with --from FOLDER; stages/no_names/README.md lists them")
     linked = folder.link(source)
     lines = [f"linked: {folder.EXTERNAL}/{name}  ({kind})" for kind, names in linked.items() for name in names]
     sys.stdout.write("\n".join([*lines, f"next: dvc exp run -S terminology.folder={folder.EXTERNAL}"]) + "\n")

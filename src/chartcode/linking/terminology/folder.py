@@ -74,7 +74,7 @@ def files(folder: Path) -> dict[str, list[Path]]:
             continue
         kind = kind_of(path)
         if kind is None:
-            raise DataError(f"{path}: no file that the terminology knows; stages/terminology/README.md lists them")
+            raise DataError(f"{path}: no file that the terminology knows; stages/no_names/README.md lists them")
         found[kind].append(path)
     return dict(found)
 
@@ -125,5 +125,5 @@ def link(source: Path, target: Path = EXTERNAL) -> dict[str, list[str]]:
             place.symlink_to(path)
         linked[kind].append(path.name)
     if not linked:
-        raise DataError(f"{source}: no file that the terminology knows; stages/terminology/README.md lists them")
+        raise DataError(f"{source}: no file that the terminology knows; stages/no_names/README.md lists them")
     return dict(linked)

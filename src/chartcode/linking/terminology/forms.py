@@ -18,8 +18,8 @@ from chartcode.linking.tokens import is_word, key_of
 _BRACKETS = re.compile(r"\s*\[[^\[\]]*\]")
 _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _REST_CLAUSE = re.compile(
-    r",\s*(?:unspecified(?: (?:organism|sites?|cause|type|origin|trimester|severity|stage|degree|location|ear|eye|eyelid"
-    r"|side|limb|(?:as to|whether) [^,]*))?"
+    r",\s*(?:unspecified(?: (?:organism|sites?|cause|type|origin|trimester|severity|stage|degree|ear|eye|eyelid"
+    r"|location|side|limb|(?:as to|whether) [^,]*))?"
     r"|(?:part|site|cause|type|organism) unspecified"
     r"|not elsewhere classified|not otherwise specified|so stated|nec|nos)(?=,|$)",
     re.I,
