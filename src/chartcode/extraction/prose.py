@@ -18,7 +18,7 @@ from chartcode.extraction.drugs import (
 )
 from chartcode.extraction.orders import DOSE_ONLY, Span, read_order
 
-_BREAK = re.compile(r"\n(?=\s*(?:[-*•#]|\[|\d{1,2}[.)]\s|\n))")  # ends a sentence as a semicolon does, and as long
+_BREAK = re.compile(r"\n(?=[ \t]*(?:[-*•#]|\[|\d{1,2}[.)]\s|\n))")  # ends a sentence as a semicolon does, and as long
 _BEFORE = re.compile(
     rf"(?<![A-Za-z])(?:{CHANGED})(?:\s+(?:taking|the|your|home|her|his|on|to|dose|of))*\s*:?\s*$", re.IGNORECASE
 )
