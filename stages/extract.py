@@ -1,7 +1,7 @@
 """Medications, problem-treatment pairs and a structured summary of every note.
 
 Reads   data/silver/, data/mentions/, data/bronze/ (what the pharmacy knows of the same stays)
-Writes  data/extracted/: medications.parquet, relations.parquet, summaries.parquet; metrics/extract/metrics.json
+Writes  data/extracted/: medications.parquet, relations.parquet, summaries.parquet; metrics/stages/extract.json
 Params  extract
 Alone   python -m stages.extract
 """
@@ -21,7 +21,7 @@ def main() -> None:
     inputs, code = [silver, mentions, bronze], code_digest("stages/extract.py")
     with writing(Path("data/extracted"), silver.source, inputs, code) as writer:
         numbers = write_extracted(silver, mentions, bronze, writer, load(ExtractParams))
-    record(Path("metrics/extract/metrics.json"), numbers)
+    record(Path("metrics/stages/extract.json"), numbers)
 
 
 if __name__ == "__main__":

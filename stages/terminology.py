@@ -1,7 +1,7 @@
 """Names of codes, gathered from packages and from publishers' files, each row with its source and licence.
 
 Reads   the folder terminology.folder (none of its files is needed), data/gold/ (its labels, to measure coverage)
-Writes  data/terminology/: terms.parquet, codes.parquet, sources.csv; metrics/terminology/metrics.json
+Writes  data/terminology/: terms.parquet, codes.parquet, sources.csv; metrics/stages/terminology.json
 Params  terminology
 Alone   python -m stages.terminology
 """

@@ -2,7 +2,7 @@
 
 - data/extracted/ (cache): medications.parquet (a row a step of an order), relations.parquet (a row a pair),
   summaries.parquet (note_id and the summary as JSON);
-- metrics/extract/metrics.json (Git): aggregates through privacy.publish.
+- metrics/stages/extract.json (Git): aggregates through privacy.publish.
 
 Notes go through in small batches, in as many processes as there are cores; rows come out in the order of silver.
 """

@@ -17,7 +17,7 @@ from chartcode.linking.terminology.build import Terminology
 from chartcode.linking.tokens import key_of
 from chartcode.tables.labels import read_gold
 
-METRICS = Path("metrics/terminology/metrics.json")
+METRICS = Path("metrics/stages/terminology.json")
 FOLDER = Path("data/terminology")
 COMMONEST = 50  # labels, as the field reports them
 _INJURIES = "STVWXY"  # chapters whose codes are made of parts, and named by all of them
