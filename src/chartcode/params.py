@@ -32,6 +32,7 @@ SECTIONS = (
     "laat",
     "transformer",
     "boosted",
+    "linked",
     "ensemble",
     "evaluate",
     "explain",

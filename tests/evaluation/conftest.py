@@ -41,6 +41,8 @@ def write_gold(
             shape=np.asarray(matrix.shape, dtype=np.int64),
         )
         writer.json("label_names.json", codes)
+        none = {"indices": np.zeros(0, np.int32), "indptr": np.zeros(len(truth) + 1, np.int64)}
+        writer.npz("others.npz", **none, codes=np.array([], dtype=str))
         notes = np.arange(len(truth), dtype=np.int64)
         index = {
             "subject_id": 10_000 + (notes // 2 if patients is None else notes % patients),

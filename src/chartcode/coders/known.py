@@ -15,6 +15,7 @@ CODERS = {
     "laat": "LaatCoder",
     "transformer": "TransformerCoder",
     "boosted": "BoostedCoder",
+    "linked": "LinkedCoder",
     "ensemble": "EnsembleCoder",
 }  # module of chartcode.coders and its class
 

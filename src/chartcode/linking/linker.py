@@ -141,7 +141,8 @@ class Linker:
     @property
     def codes(self) -> list[str]:
         """Every code that a mention may stand for, whatever the year, sorted."""
-        return self.judge.codes
+        years = range(self._codes.earliest, self._codes.latest + 1)
+        return sorted({self._codes.of_year(code, year) for code in self.judge.codes for year in years})
 
     def title(self, code: str) -> str:
         """What a code is called; "" where nobody says."""
