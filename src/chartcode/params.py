@@ -33,6 +33,7 @@ SECTIONS = (
     "transformer",
     "boosted",
     "linked",
+    "stacked",
     "ensemble",
     "evaluate",
     "explain",

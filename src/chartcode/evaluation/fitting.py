@@ -26,7 +26,8 @@ from chartcode.tables.labels import Gold
 
 FOLDS = 5
 Learn = Callable[[Cohort], recalibration.Calibrator]
-Taus = dict[str, NDArray[np.float32]]  # kind -> thresholds (L,), or (N, L) where they differ by fold
+# Kind -> thresholds (L,), or (N, L) where they differ by fold; of OTHERS, for a coder that names such, one number.
+Taus = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ def fit(gold: Gold, scores: Artifact, params: EvaluateParams) -> Fitted:
         judged = {"val": _out_of_fold(raw["val"], folds, learn), "test": calibrator.applied(raw["test"])}
     val = judged["val"]
     chosen = choose(val, over_all(val))
-    taus = chosen.arrays()
+    others = {} if chosen.others is None else {OTHERS: np.asarray(chosen.others)}
+    taus = chosen.arrays() | others
     tau = {"val": taus, "test": taus}
     if params.cross_fit:
-        tau["val"] = _cross_fitted(val, folds) | {OTHERS: taus[OTHERS]}
+        tau["val"] = _cross_fitted(val, folds) | others
     return Fitted(raw, judged, tau, chosen, calibrator)
 
 
@@ -99,7 +101,6 @@ def _cross_fitted(val: Cohort, folds: NDArray[np.int64]) -> Taus:
     tau: Taus = {}
     for fold in np.unique(folds):
         rest = notes_of(val, np.flatnonzero(folds != fold))
-        taus = choose(rest, over_all(rest)).arrays()
-        for kind, found in ((kind, found) for kind, found in taus.items() if kind != OTHERS):
+        for kind, found in choose(rest, over_all(rest)).arrays().items():
             tau.setdefault(kind, np.empty((val.n, val.labels), dtype=np.float32))[folds == fold] = found
     return tau

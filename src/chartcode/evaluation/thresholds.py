@@ -43,12 +43,11 @@ class ChosenThresholds:
     others: np.float32 | None = None
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Thresholds (L,) by the name that params.yaml knows them under, and OTHERS ()."""
+        """Thresholds (L,) by the name that params.yaml knows them under."""
         return {
             "global": np.full(len(self.codes), self.one, dtype=np.float32),
             "per_label": self.own,
             "none": np.full(len(self.codes), HALF, dtype=np.float32),
-            OTHERS: np.asarray(beyond.NEVER if self.others is None else self.others),
         }
 
     def as_json(self, ships: str) -> dict[str, Any]:
