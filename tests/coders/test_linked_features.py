@@ -44,7 +44,14 @@ def mentions(seed: int, notes: int = 4, count: int = 30) -> tuple[pa.Table, np.n
         section = str(rng.choice(["discharge_diagnosis", "past_medical_history", "allergies"]))
         flags = {flag: bool(rng.random() < 0.3) for flag in FLAGS}
         made.append(
-            {"note_id": str(row), "start": number * 3, "end": number * 3 + 2, "text": key, "section": section, "key": key}
+            {
+                "note_id": str(row),
+                "start": number * 3,
+                "end": number * 3 + 2,
+                "text": key,
+                "section": section,
+                "key": key,
+            }
             | {"code": codes[0], "p": p[0], "alternatives": said, "source": "title", "method": "exact", "trigger": ""}
             | flags
         )

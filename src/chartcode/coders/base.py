@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +25,9 @@ from chartcode.params import Section
 from chartcode.tables.labels import Gold, read_gold
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
-# CSR where a coder has a label space of its own: a cell that is left out is a code that it did not consider for a note.
-Scores = FloatArray | sp.csr_matrix
+# FloatArray, or sp.csr_matrix (which has no types) where a coder has a label space of its own: a cell that is left out is
+# a code that it did not consider for a note.
+Scores: TypeAlias = Any
 ParamsT = TypeVar("ParamsT", bound=Section)
 BATCH = 512  # notes; 5 MB of discharge summaries
 MOST_SPANS = 50  # evidence spans a note and code
@@ -70,8 +71,9 @@ class LabelledNotes:
                     yield batch.filter(pa.array(wanted))
 
         rows = np.flatnonzero(chosen)
-        arrays = (found[rows] for found in (self.hadm_ids, self.splits, self.subject_ids))
-        return LabelledNotes(read, self.labels[rows], self.codes, *arrays, self.others[rows], self.other_codes)
+        ids, splits, subjects = (found[rows] for found in (self.hadm_ids, self.splits, self.subject_ids))
+        labels, others = self.labels[rows], self.others[rows]
+        return LabelledNotes(read, labels, self.codes, ids, splits, subjects, others, self.other_codes)
 
 
 class Coder(ABC, Generic[ParamsT]):
@@ -134,13 +136,15 @@ def labelled_notes(silver: Artifact, labels: Gold, *splits: str) -> LabelledNote
             if wanted.any():
                 yield batch.filter(pa.array(wanted))
 
-    arrays = (found[rows] for found in (labels.hadm_id, labels.split, labels.subject_id))
+    ids, names, subjects = (found[rows] for found in (labels.hadm_id, labels.split, labels.subject_id))
     truth, others = (sp.csr_matrix(found[rows]) for found in (labels.truth, labels.others))
-    return LabelledNotes(read, truth, labels.codes, *arrays, others, labels.other_codes)
+    return LabelledNotes(read, truth, labels.codes, ids, names, subjects, others, labels.other_codes)
 
 
 def cells(scores: Scores, rows: Any, columns: Any) -> FloatArray:
     """The scores of cells (M,), by their rows and columns (M,); 0 where a cell is left out."""
+    if not len(rows):  # of no cells SciPy makes a matrix
+        return np.zeros(0, np.float32)
     found: FloatArray = np.asarray(scores[rows, columns], np.float32).ravel()
     return found
 

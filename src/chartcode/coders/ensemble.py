@@ -7,7 +7,8 @@ Its part is w_m times the spread of its logits on val, as a share of all members
 A member with a label space of its own scores only the codes that a note names; any other has for its score the share of
 such cells that are true on val.
 
-A folder holds coder.json (codes, bias, weights, parts, left_out) and members/<name>/, the whole folder of each coder that counts.
+A folder holds coder.json (codes, bias, weights, parts, left_out) and members/<name>/, the whole folder of each coder
+that counts.
 Legend: M members, N notes, L labels.
 """
 
@@ -64,7 +65,7 @@ class EnsembleCoder(Coder[EnsembleParams]):
         "year",
         "age",
         "sex",
-    )  # whatever a member may look at
+    )  # what any member reads
 
     def __init__(self, artifact: Artifact) -> None:
         described = artifact.json("coder.json")

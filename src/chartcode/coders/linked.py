@@ -118,7 +118,8 @@ class LinkedCoder(Coder[LinkedParams]):
 
     def evidence(self, notes: Iterable[pa.RecordBatch], asked: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
         """The mentions and learned terms that speak for each code, with their p."""
-        columns, found = self.columns_of(asked), []
+        columns = self.columns_of(asked)
+        found: list[list[list[Span]]] = []
         for one in linked_by(self.linker, notes):
             batch = one[0]
             some = slice(len(found), len(found) + batch.num_rows)

@@ -62,7 +62,8 @@ class LinkedFeatures:
         terms = self.terms.transform([batch.column("text")])
         places = np.zeros(batch.num_rows, np.int64) if folds is None else folds + 1
         learned = [self._learned(terms, places == place, place) for place in np.unique(places).tolist()]
-        parts = [tuple(said), tuple(np.concatenate(columns) for columns in zip(*learned, strict=True))]
+        rows_of, columns_of, features_of = (np.concatenate(columns) for columns in zip(*learned, strict=True))
+        parts = [(said.rows, said.columns, said.features), (rows_of, columns_of, features_of)]
         found = linked_pairs.merged(parts, more, len(self.codes))
         of_codes = np.stack(self._of_codes)[places[found.rows], found.columns]
         return found._replace(features=np.hstack([found.features, of_codes]))

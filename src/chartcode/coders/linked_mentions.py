@@ -192,7 +192,8 @@ def in_step(mentions: Artifact, notes: Iterable[pa.RecordBatch]) -> Iterator[tup
     trouble = DataError(f"{mentions.folder}/{FILE}: not in the order of the notes; run `dvc repro link`")
     places = _places(mentions, trouble)
     stored = mentions.batches(FILE, list(_COLUMNS))
-    held, first, stop = [], 0, 0
+    held: list[pa.RecordBatch] = []
+    first = stop = 0
     for batch in notes:
         wanted = [places.get(note_id, (stop, stop)) for note_id in batch.column("note_id").to_pylist()]
         begins = np.array([place[0] for place in wanted], np.int64)

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from pydantic import Field
 from scipy.special import expit
 
+from chartcode.coders.base import cells
 from chartcode.coders.trees import Trees, fit_all
 from chartcode.params import Positive, Section, Seed
 
@@ -67,7 +68,7 @@ def of_codes(codes: Sequence[str], notes: Array) -> Array:
 
 def truth_of(pairs: Pairs, truth: Any) -> Array:
     """Whether each pair is true (P,), int8; truth CSR (N, L)."""
-    return np.asarray(truth[pairs.rows, pairs.columns], np.int8).ravel()
+    return cells(truth, pairs.rows, pairs.columns).astype(np.int8)
 
 
 def fit(params: PairParams, features: Array, truth: Array) -> Trees:

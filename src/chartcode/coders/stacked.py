@@ -72,7 +72,7 @@ class StackedCoder(Coder[StackedParams]):
         "year",
         "age",
         "sex",
-    )  # whatever a member may look at
+    )  # what any member reads
 
     def __init__(self, linked: LinkedCoder, members: Mapping[str, Coder[Any]], trees: Trees, candidates: int) -> None:
         self.codes, self.linked, self.members, self.trees = linked.codes, linked, members, trees
@@ -100,7 +100,8 @@ class StackedCoder(Coder[StackedParams]):
         codes = LinkedFeatures.load(held).codes
         features = LinkedFeatures.learn(of_linked, train, codes, folds, of_linked.folds)
         chosen = sampled(train.subject_ids.tolist(), params.fit_notes, params.seed)
-        scores, known = {}, {}
+        scores: dict[str, Array] = {}
+        known: dict[str, list[str]] = {}
         for name in params.members:
             scores[name], known[name] = out_of_fold(name, Artifact(models / name), train, val, folds, chosen)
         stack = _Stack(features, known, params.candidates)
