@@ -32,7 +32,7 @@ def write_gold(
     others: np.ndarray | None = None,
     other_codes: Sequence[str] = (),
 ) -> None:
-    """data/gold under `folder`; a patient has two notes, or as many as `patients` makes it; `others` (N, K) no labels."""
+    """data/gold under `folder`; a patient has two notes, or as many as `patients` makes it; `others` (N, K) apart."""
     matrix = csr_array(truth)
     with writing(folder / "data/gold", "synthetic") as writer:
         writer.npz(

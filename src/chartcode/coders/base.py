@@ -25,8 +25,8 @@ from chartcode.params import Section
 from chartcode.tables.labels import Gold, read_gold
 
 FloatArray = np.ndarray[Any, np.dtype[np.float32]]
-# FloatArray, or sp.csr_matrix (which has no types) where a coder has a label space of its own: a cell that is left out is
-# a code that it did not consider for a note.
+# FloatArray, or sp.csr_matrix (which has no types) where a coder has a label space of its own: a cell that is left out
+# is a code that it did not consider for a note.
 Scores: TypeAlias = Any
 ParamsT = TypeVar("ParamsT", bound=Section)
 BATCH = 512  # notes; 5 MB of discharge summaries
