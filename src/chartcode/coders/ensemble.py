@@ -99,8 +99,8 @@ class EnsembleCoder(Coder[EnsembleParams]):
         Raises DataError when a member's scores are not of these notes and codes.
         """
         found = [scores_of(Artifact(scores / name), "val", val.codes, val.hadm_ids) for name in params.members]
-        rates = [_rate_left_out(said, val.labels) for said in found]
-        held = [_filled(said, rate) for said, rate in zip(found, rates, strict=True)]
+        rates = [rate_left_out(said, val.labels) for said in found]
+        held = [filled(said, rate) for said, rate in zip(found, rates, strict=True)]
         bias, *fitted = fit_weights(held, val.labels).tolist()
         weights = dict(zip(params.members, fitted, strict=True))
         spread = {name: weights[name] * float(_logit(s).std()) for name, s in zip(params.members, held, strict=True)}
@@ -133,13 +133,10 @@ class EnsembleCoder(Coder[EnsembleParams]):
 
     def combine(self, scores: Mapping[str, FloatArray], notes: int) -> FloatArray:
         """Scores (N, L) from those of the members, columns in the order of `codes`."""
-        found = np.empty((notes, len(self.codes)), np.float32)
-        for part in _parts(notes, len(self.codes)):
-            z = np.full((part.stop - part.start, len(self.codes)), self.bias)
-            for name in self.members:
-                z += self.weights[name] * _logit(_filled(scores[name][part], self.left_out[name]))
-            found[part] = expit(z)
-        return found
+        held = [filled(scores[name], self.left_out[name]) for name in self.members]
+        if not held:
+            return np.full((notes, len(self.codes)), expit(self.bias), np.float32)
+        return blended(self.bias, [self.weights[name] for name in self.members], held)
 
     def evidence(self, notes: Iterable[pa.RecordBatch], asked: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
         """The members' spans: a member's weights in a note sum to its part in the ensemble, equal spans are added."""
@@ -184,6 +181,17 @@ def shared_out(added: dict[tuple[int, int], float], spans: Sequence[Span], part:
         added[start, end] = added.get((start, end), 0.0) + part * weight / total
 
 
+def blended(bias: float, weights: Sequence[float], scores: Sequence[FloatArray]) -> FloatArray:
+    """The sigmoid of b + sum of w logit(score), float32 (N, L)."""
+    found = np.empty(scores[0].shape, np.float32)
+    for part in _parts(*found.shape):
+        z = np.full(found[part].shape, bias)
+        for weight, each in zip(weights, scores, strict=True):
+            z += weight * _logit(each[part])
+        found[part] = expit(z)
+    return found
+
+
 def fit_weights(scores: Sequence[FloatArray], truth: Any) -> Array:
     """b and the weight of each member (1 + M,) that make the cross-entropy of truth, CSR (N, L), least."""
     start = np.array([0.0, *np.full(len(scores), 1 / len(scores))])
@@ -211,12 +219,14 @@ def _logit(scores: Array) -> Array:
     return np.asarray(logit(np.clip(scores.astype(np.float64), EPS, 1 - EPS)))
 
 
-def _filled(scores: FloatArray, left_out: float) -> FloatArray:
+def filled(scores: FloatArray, left_out: float) -> FloatArray:
     """Scores with a score for the cells that were left out."""
+    if not np.isnan(scores).any():
+        return scores
     return np.where(np.isnan(scores), np.float32(left_out), scores)
 
 
-def _rate_left_out(scores: FloatArray, truth: Any) -> float:
+def rate_left_out(scores: FloatArray, truth: Any) -> float:
     """The share of true cells among those left out."""
     missing = np.isnan(scores)
     true = int(missing[truth.nonzero()].sum())
