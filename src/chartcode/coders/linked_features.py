@@ -38,7 +38,7 @@ class LinkedFeatures:
         self.codes, self.terms, self.surfaces, self.notes = list(codes), terms, surfaces, notes
         self._columns = {code: column for column, code in enumerate(self.codes)}
         self._category = linked_mentions.categories_of(self.codes)
-        self._of_codes = [linked_pairs.of_codes(self.codes, counts) for counts in notes]
+        self._of_codes = np.stack([linked_pairs.of_codes(self.codes, counts) for counts in notes])  # (1 + K, L, 3)
         self._words = np.array([term.count(" ") + 1 for term in terms.terms_], np.float64)
 
     @classmethod
@@ -65,7 +65,7 @@ class LinkedFeatures:
         rows_of, columns_of, features_of = (np.concatenate(columns) for columns in zip(*learned, strict=True))
         parts = [(said.rows, said.columns, said.features), (rows_of, columns_of, features_of)]
         found = linked_pairs.merged(parts, more, len(self.codes))
-        of_codes = np.stack(self._of_codes)[places[found.rows], found.columns]
+        of_codes = self._of_codes[places[found.rows], found.columns]
         return found._replace(features=np.hstack([found.features, of_codes]))
 
     def _learned(self, terms: Any, here: Array, place: int) -> tuple[Array, Array, Array]:
