@@ -15,6 +15,8 @@ from chartcode import params
 from chartcode.coders.boosted import BoostedParams
 from chartcode.coders.ensemble import EnsembleParams
 from chartcode.coders.laat import LaatParams
+from chartcode.coders.linked import LinkedParams
+from chartcode.coders.stacked import StackedParams
 from chartcode.coders.tfidf import TfidfParams
 from chartcode.coders.transformer import TransformerParams
 from chartcode.errors import ParamsError
@@ -40,6 +42,8 @@ MODELS = [
     LaatParams,
     TransformerParams,
     BoostedParams,
+    LinkedParams,
+    StackedParams,
     EnsembleParams,
     EvaluateParams,
     params.ExplainParams,

@@ -32,6 +32,8 @@ SECTIONS = (
     "laat",
     "transformer",
     "boosted",
+    "linked",
+    "stacked",
     "ensemble",
     "evaluate",
     "explain",

@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, atomic_file, parquet_writer
-from chartcode.coders.base import Coder, FloatArray
+from chartcode.coders.base import Coder, FloatArray, Scores, listed
 from chartcode.coders.known import load_coder
-from chartcode.errors import ArtifactError, DataError
+from chartcode.errors import DataError
 from chartcode.tables.cleaning import clean_batch
 from chartcode.tables.contracts import check
 from chartcode.tables.raw_csv import read_batches
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from chartcode.evaluation.recalibration import Calibrator
 
 NOTES = RawTable("notes", "", (Column("note_id", "string", required=True), Column("text", "string", required=True)))
-UNKNOWN = {"age": pa.int16(), "sex": pa.string()}  # columns of silver that a file of notes has not
+UNKNOWN = {"age": pa.int16(), "sex": pa.string(), "year": pa.int16()}  # columns of silver that a file of notes has not
+CLEANED = ("text", "sections", "edits")
 TOGETHER = 8192  # notes scored at once: one reading of a large model's weights
 ROWS = 1 << 20  # notes x codes put in order at once
 
@@ -78,29 +79,29 @@ def predict(notes: Path, model: Path, out: Path, top: int | None = None, thresho
 
 def _judgement(evaluation: Artifact, coder: Coder[Any]) -> tuple[FloatArray, Calibrator | None]:
     """The threshold of each code (L,), of the kind that `evaluate.threshold` chose, and the calibration before it."""
-    known = evaluation.json("thresholds.json")
-    if set(known["per_label"]) != set(coder.codes):
-        raise ArtifactError(f"{evaluation.folder}: thresholds of other codes than the model has; take those of its run")
-    own = known["per_label"] if known["ships"] == "per_label" else {}
-    rest = known["none" if known["ships"] == "none" else "global"]
-    tau = np.array([own.get(code, rest) for code in coder.codes], np.float32)
     from chartcode.evaluation.recalibration import Calibrator  # and with it SciPy's optimizers
+    from chartcode.evaluation.thresholds import thresholds_of
 
-    return tau, Calibrator.of(evaluation, coder.codes)
+    return thresholds_of(evaluation, coder.codes), Calibrator.of(evaluation, coder.codes)
 
 
-def _rows(ids: pa.Array, scores: FloatArray, coder: Coder[Any], top: int | None, tau: FloatArray | None) -> pa.Table:
-    """The likeliest codes of each note, a row each."""
-    most = min(top or scores.shape[1], scores.shape[1])
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :most]  # (N, K)
-    found = np.take_along_axis(scores, best, axis=1)
-    columns = {
-        "note_id": ids.take(pa.array(np.repeat(np.arange(len(ids)), most))),
-        "rank": np.tile(np.arange(1, most + 1), len(ids)),
-        "code": pa.array(list(coder.codes), pa.string()).take(pa.array(best.ravel())),
-        "score": found.ravel(),
+def _rows(ids: pa.Array, scores: Scores, coder: Coder[Any], top: int | None, tau: FloatArray | None) -> pa.Table:
+    """The likeliest codes of each note, a row each; of a coder with a label space of its own, those it considered."""
+    names = pa.array(list(coder.codes), pa.string())
+    codes, found = [], []
+    for columns, said in listed(scores):
+        best = np.argsort(-said, kind="stable")[:top]
+        codes.append(columns[best])
+        found.append(said[best])
+    sizes = [len(said) for said in found]
+    best, score = np.concatenate(codes), np.concatenate(found)
+    rows = {
+        "note_id": ids.take(pa.array(np.repeat(np.arange(len(ids)), sizes))),
+        "rank": np.concatenate([np.arange(1, size + 1) for size in sizes]),
+        "code": names.take(pa.array(best)),
+        "score": score,
     }
-    return pa.table(columns if tau is None else columns | {"called": (found >= tau[best]).ravel()})
+    return pa.table(rows if tau is None else rows | {"called": score >= tau[best]})
 
 
 def read_notes(path: Path) -> Iterator[pa.RecordBatch]:
@@ -124,12 +125,12 @@ def read_notes(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
-    """note_id, cleaned text, its sections, and age and sex unknown, a few hundred notes at a time."""
+    """note_id, cleaned text, its sections and edits, and age, sex and year unknown, a few hundred notes at a time."""
     for notes in read_notes(path):
         cleaned = clean_batch(notes.column("text"))
-        columns = [notes.column("note_id"), *(cleaned.field(name) for name in ("text", "sections"))]
+        columns = [notes.column("note_id"), *(cleaned.field(name) for name in CLEANED)]
         columns += [pa.nulls(notes.num_rows, kind) for kind in UNKNOWN.values()]
-        yield pa.record_batch(columns, names=["note_id", "text", "sections", *UNKNOWN])
+        yield pa.record_batch(columns, names=["note_id", *CLEANED, *UNKNOWN])
 
 
 def _parquet(path: Path) -> Iterator[pa.RecordBatch]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,15 @@ MASK = "___"  # guard: invented
 FILLER = re.findall(r"\w+", "the patient was seen on rounds and slept well with stable vitals over night no events")
 SAID = ("Known {x} .", "History of {x} .", "Suffers from {x} .")
 TAKEN_BACK = ("Denies {x} .", "No history of {x} .", "Mother with {x} .")
+
+
+def labelled(read: Any, labels: Any, codes: Sequence[str]) -> LabelledNotes:
+    """Train notes of as many patients, with these labels (N, L) and no other codes."""
+    count = len(labels)
+    ids, splits = np.arange(count), np.array(["train"] * count)
+    return LabelledNotes(
+        read, sp.csr_matrix(labels), codes, ids, splits, ids, sp.csr_matrix((count, 0), dtype=np.int8), ()
+    )
 
 
 def note(rng: np.random.Generator, labels: Sequence[bool]) -> str:
@@ -43,4 +53,4 @@ def cases(count: int, seed: int) -> LabelledNotes:
         for start in range(0, count, 37):
             yield batch.slice(start, 37).select(list(names))
 
-    return LabelledNotes(read, sp.csr_matrix(labels), CODES, np.arange(count), np.array(["train"] * count))
+    return labelled(read, labels, CODES)

@@ -47,7 +47,8 @@ def with_people(notes: LabelledNotes, splits: np.ndarray[Any, Any]) -> LabelledN
 
     def read(names: Any) -> Any:
         for batch in notes.read(["source", "text", "sections", "edits"]):
-            people = {"age": pa.nulls(batch.num_rows, pa.int16()), "sex": pa.nulls(batch.num_rows, pa.string())}
+            unknown = {"age": pa.int16(), "sex": pa.string(), "year": pa.int16()}
+            people = {name: pa.nulls(batch.num_rows, kind) for name, kind in unknown.items()}
             columns = {name: batch.column(name) for name in batch.schema.names} | people
             yield pa.record_batch(columns).select(list(names))
 
@@ -254,8 +255,8 @@ def test_a_damaged_or_foreign_folder_is_refused(tmp_path: Path, members: Path) -
         load_coder(Artifact(tmp_path / "older"))
     with writing(tmp_path / "mixed", "test") as writer:
         held = Artifact(members / "models/tfidf")
-        parts = {"weights": {"tfidf": 1.0}, "parts": {"tfidf": 1.0}, "bias": 0.0}
-        writer.json("coder.json", {"coder": "ensemble", "codes": ["I10"]} | parts)
+        parts = {"weights": {"tfidf": 1.0}, "parts": {"tfidf": 1.0}, "left_out": {"tfidf": 0.1}, "bias": 0.0}
+        writer.json("coder.json", {"coder": "ensemble", "codes": ["I10", "Z99"]} | parts)
         writer.take(held, "members/tfidf")
     with pytest.raises(ArtifactError, match=r"tfidf: codes other than coder\.json's"):
         load_coder(Artifact(tmp_path / "mixed"))
@@ -263,7 +264,7 @@ def test_a_damaged_or_foreign_folder_is_refused(tmp_path: Path, members: Path) -
 
 def test_evidence_is_the_members_shared_out_by_their_parts(coder: EnsembleCoder) -> None:
     asked = [list(CODES), [], ["N189", "I10"]] * ((VAL + TEST) // 3)
-    columns = [*coder.reads, "edits"]
+    columns = [*coder.reads]
     found = coder.evidence(HELD_OUT.read(columns), asked)
     own = {name: member.evidence(HELD_OUT.read(columns), asked) for name, member in coder.members.items()}
     sources = [source for batch in HELD_OUT.read(["source"]) for source in batch.column("source").to_pylist()]

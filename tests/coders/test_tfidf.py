@@ -21,6 +21,7 @@ from chartcode.coders.one_vs_rest import OneVsRestLogistic
 from chartcode.coders.tfidf import MOST_SPANS, TfidfCoder, TfidfParams
 from chartcode.errors import DataError
 from chartcode.tables.cleaning import clean_batch
+from tests.coders.cases import labelled
 
 PARAMS = TfidfParams(
     ngram_range=(1, 2), min_df=2, max_features=2000, sublinear_tf=True, C=1.0, class_weight="balanced", prune=0.0
@@ -47,7 +48,7 @@ def notes(count: int, seed: int) -> LabelledNotes:
         for start in range(0, count, 37):
             yield batch.slice(start, 37).select(list(columns))
 
-    return LabelledNotes(read, sp.csr_matrix(labels), CODES, np.arange(count), np.array(["train"] * count))
+    return labelled(read, labels, CODES)
 
 
 def fitted(folder: Path, train: LabelledNotes, **change: Any) -> TfidfCoder:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-import scipy.sparse as sp
 import torch
 from structlog.testing import capture_logs
 from transformers import (
@@ -40,6 +39,7 @@ from chartcode.coders.transformer import (
 from chartcode.errors import ArtifactError, DataError, ParamsError
 from chartcode.params import parse
 from chartcode.tables.cleaning import clean_batch
+from tests.coders.cases import labelled
 from tests.coders.test_encoders import minilm
 
 PARAMS = TransformerParams(
@@ -70,7 +70,7 @@ def notes(count: int, seed: int) -> LabelledNotes:
         for start in range(0, count, 17):
             yield batch.slice(start, 17).select(list(names))
 
-    return LabelledNotes(read, sp.csr_matrix(labels), CODES, np.arange(count), np.array(["train"] * count))
+    return labelled(read, labels, CODES)
 
 
 @pytest.fixture(scope="module")

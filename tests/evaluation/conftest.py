@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +29,10 @@ def write_gold(
     split: np.ndarray = SPLIT,
     codes: list[str] = CODES,
     patients: int | None = None,
+    others: np.ndarray | None = None,
+    other_codes: Sequence[str] = (),
 ) -> None:
-    """data/gold under `folder`; a patient has two notes, or as many as `patients` makes it."""
+    """data/gold under `folder`; a patient has two notes, or as many as `patients` makes it; `others` (N, K) apart."""
     matrix = csr_array(truth)
     with writing(folder / "data/gold", "synthetic") as writer:
         writer.npz(
@@ -41,12 +43,15 @@ def write_gold(
             shape=np.asarray(matrix.shape, dtype=np.int64),
         )
         writer.json("label_names.json", codes)
+        outside = csr_array(np.zeros((len(truth), 0), np.int8) if others is None else others)
+        held = {"indices": outside.indices.astype(np.int32), "indptr": outside.indptr.astype(np.int64)}
+        writer.npz("others.npz", **held, codes=np.array(list(other_codes), dtype=str))
         notes = np.arange(len(truth), dtype=np.int64)
         index = {
             "subject_id": 10_000 + (notes // 2 if patients is None else notes % patients),
             "hadm_id": 20_000 + notes,
             "note_id": [f"{n}-DS-1" for n in notes],
-            "n_codes": (truth.sum(1) + notes % 3).astype(np.int32),
+            "n_codes": (truth.sum(1) + (0 if others is None else others.sum(1)) + notes % 3).astype(np.int32),
         }
         writer.parquet("hadm_ids.parquet", pa.table(index))
         writer.parquet("splits.parquet", pa.table({"split": split.tolist()}))

@@ -66,8 +66,13 @@ def made(folder: Path, *, marked: bool = True, shuffled: bool = False) -> Path:
     with writing(folder / "models/tfidf", "synthetic") as writer:
         TfidfCoder.fit(PARAMS, train, train, writer)
     with writing(folder / "data/evaluation/tfidf", "synthetic") as writer:
-        writer.json("thresholds.json", {"global": 0.5})
+        writer.json("thresholds.json", thresholds(0.5))
     return folder
+
+
+def thresholds(tau: float) -> dict[str, Any]:
+    """As `evaluate` writes them."""
+    return {"global": tau, "none": 0.5, "per_label": dict.fromkeys(CODES, tau), "ships": "global"}
 
 
 def run(folder: Path, most: int | None = None, pairs: int | None = None) -> Explained:
@@ -191,11 +196,11 @@ def test_codes_are_called_as_they_were_judged(tmp_path: Path, hospital: Path) ->
     maps = Calibrator("platt", coder.codes, True, tuple(Map(np.array([0.1]), np.array([0.0])) for _ in coder.codes))
     evaluation = folder / "data/evaluation/tfidf"
     with writing(evaluation, "synthetic") as writer:
-        writer.json("thresholds.json", {"global": float(maps.apply(np.full((1, len(CODES)), 0.6, np.float32))[0, 0])})
+        writer.json("thresholds.json", thresholds(float(maps.apply(np.full((1, len(CODES)), 0.6, np.float32))[0, 0])))
         writer.npz("calibration.npz", None, **maps.arrays())
     calibrated = run(folder).spans.to_pylist()
     with writing(evaluation, "synthetic") as writer:
-        writer.json("thresholds.json", {"global": 0.6})
+        writer.json("thresholds.json", thresholds(0.6))
     assert calibrated == run(folder).spans.to_pylist()
     assert {span["called"] for span in calibrated} == {True, False}
 

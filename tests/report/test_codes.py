@@ -37,7 +37,7 @@ def gold_of(counts: dict[str, tuple[int, int]]) -> Gold:
     truth = csr_array((np.ones(len(notes)), (range(len(notes)), [[*counts].index(code) for code, _ in notes])))
     subjects = np.array([patient for _, patient in notes], np.int64)
     ids = np.arange(len(notes))
-    return Gold("gold", tuple(counts), truth, subjects, ids, ids, np.full(len(notes), "test"))
+    return Gold("gold", tuple(counts), truth, subjects, ids, ids, np.full(len(notes), "test"), None, ())
 
 
 def test_a_code_of_few_patients_is_never_told_and_a_restricted_one_gives_no_small_count_away() -> None:

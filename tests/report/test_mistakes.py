@@ -41,7 +41,7 @@ def evaluation(folder: Path, few: int) -> Artifact:
 def gold() -> Gold:
     notes = np.arange(100)
     truth = csr_array((100, 1))
-    return Gold("gold", ("I10",), truth, 1000 + notes // 2, 100 + notes, notes, np.full(100, "test"))
+    return Gold("gold", ("I10",), truth, 1000 + notes // 2, 100 + notes, notes, np.full(100, "test"), None, ())
 
 
 def flat(blocks: list[Block]) -> list[Block]:

@@ -4,8 +4,11 @@ z = b + sum over members m of w_m logit(score of m), w_m >= 0. b and w make the 
 convex problem of few unknowns, so that thresholds which are later chosen on val are hardly the worse for it
 (DECISIONS.md). A member of weight 0 is left out: never asked, not stored.
 Its part is w_m times the spread of its logits on val, as a share of all members'; evidence is shared out by it.
+A member with a label space of its own scores only the codes that a note names; any other has for its score the share of
+such cells that are true on val.
 
-A folder holds coder.json (codes, bias, weights, parts) and members/<name>/, the whole folder of each coder that counts.
+A folder holds coder.json (codes, bias, weights, parts, left_out) and members/<name>/, the whole folder of each coder
+that counts.
 Legend: M members, N notes, L labels.
 """
 
@@ -22,7 +25,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
 from chartcode.artifacts import Artifact, Writer
-from chartcode.coders.base import MOST_SPANS, Coder, FloatArray, LabelledNotes, Span
+from chartcode.coders.base import MOST_SPANS, Coder, FloatArray, LabelledNotes, Span, dense, restored
 from chartcode.coders.known import load_coder
 from chartcode.errors import ArtifactError, DataError
 from chartcode.logs import log
@@ -41,7 +44,7 @@ class EnsembleParams(Section):
     """Who is heard."""
 
     section: ClassVar[str] = "ensemble"
-    members: Annotated[list[Literal["tfidf", "laat", "transformer"]], Field(min_length=1)]
+    members: Annotated[list[Literal["tfidf", "laat", "transformer", "linked", "stacked"]], Field(min_length=1)]
 
     @field_validator("members")
     @classmethod
@@ -55,7 +58,14 @@ class EnsembleCoder(Coder[EnsembleParams]):
     """A weighted sum of other coders' logits."""
 
     name: ClassVar[str] = "ensemble"
-    reads: ClassVar[tuple[str, ...]] = ("text", "sections", "age", "sex")  # whatever a member may look at
+    reads: ClassVar[tuple[str, ...]] = (
+        "text",
+        "sections",
+        "edits",
+        "year",
+        "age",
+        "sex",
+    )  # what any member reads
 
     def __init__(self, artifact: Artifact) -> None:
         described = artifact.json("coder.json")
@@ -63,6 +73,7 @@ class EnsembleCoder(Coder[EnsembleParams]):
             self.codes = [str(code) for code in described["codes"]]
             self.weights = {str(name): float(weight) for name, weight in described["weights"].items()}
             self.parts = {name: float(described["parts"][name]) for name in self.weights}
+            self.left_out = {name: float(described["left_out"][name]) for name in self.weights}
             self.bias = float(described["bias"])
         except (KeyError, TypeError, ValueError, AttributeError):
             file = artifact.path("coder.json")
@@ -70,7 +81,7 @@ class EnsembleCoder(Coder[EnsembleParams]):
         used = [name for name, weight in self.weights.items() if weight > 0]
         self.members = {name: load_coder(Artifact(artifact.folder / "members" / name)) for name in used}
         for name, member in self.members.items():
-            if set(member.codes) != set(self.codes):
+            if not set(self.codes) <= set(member.codes):
                 raise ArtifactError(f"{artifact.folder}/members/{name}: codes other than coder.json's; fit it anew")
 
     @classmethod
@@ -87,17 +98,21 @@ class EnsembleCoder(Coder[EnsembleParams]):
 
         Raises DataError when a member's scores are not of these notes and codes.
         """
-        held = [scores_of(Artifact(scores / name), "val", val.codes, val.hadm_ids) for name in params.members]
+        found = [scores_of(Artifact(scores / name), "val", val.codes, val.hadm_ids) for name in params.members]
+        rates = [rate_left_out(said, val.labels) for said in found]
+        held = [filled(said, rate) for said, rate in zip(found, rates, strict=True)]
         bias, *fitted = fit_weights(held, val.labels).tolist()
         weights = dict(zip(params.members, fitted, strict=True))
         spread = {name: weights[name] * float(_logit(s).std()) for name, s in zip(params.members, held, strict=True)}
         total = sum(spread.values()) or 1.0
         parts = {name: round(size / total, DIGITS) for name, size in spread.items()}
         described = {"coder": cls.name, "codes": list(val.codes), "params": params.model_dump(mode="json")}
-        writer.json("coder.json", described | {"bias": bias, "weights": weights, "parts": parts})
+        left_out = dict(zip(params.members, rates, strict=True))
+        described |= {"bias": bias, "weights": weights, "parts": parts, "left_out": left_out}
+        writer.json("coder.json", described)
         for name in (name for name, weight in weights.items() if weight > 0):
             model = Artifact(models / name)
-            if set(load_coder(model).codes) != set(val.codes):
+            if not set(val.codes) <= set(load_coder(model).codes):
                 raise DataError(f"{model.folder}: codes other than gold's; run `dvc repro {name}`")
             writer.take(model, f"members/{name}")
         log(cls.name).info("weights", bias=bias, **weights)
@@ -113,18 +128,15 @@ class EnsembleCoder(Coder[EnsembleParams]):
         held = {}
         for name, member in self.members.items():
             found = member.scores(batch.select(list(member.reads)) for batch in batches)
-            held[name] = found[:, _places(member.codes, self.codes)]
+            held[name] = dense(found, _places(member.codes, self.codes), np.nan)
         return self.combine(held, sum(batch.num_rows for batch in batches))
 
     def combine(self, scores: Mapping[str, FloatArray], notes: int) -> FloatArray:
         """Scores (N, L) from those of the members, columns in the order of `codes`."""
-        found = np.empty((notes, len(self.codes)), np.float32)
-        for part in _parts(notes, len(self.codes)):
-            z = np.full((part.stop - part.start, len(self.codes)), self.bias)
-            for name in self.members:
-                z += self.weights[name] * _logit(scores[name][part])
-            found[part] = expit(z)
-        return found
+        held = [filled(scores[name], self.left_out[name]) for name in self.members]
+        if not held:
+            return np.full((notes, len(self.codes)), expit(self.bias), np.float32)
+        return blended(self.bias, [self.weights[name] for name in self.members], held)
 
     def evidence(self, notes: Iterable[pa.RecordBatch], asked: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
         """The members' spans: a member's weights in a note sum to its part in the ensemble, equal spans are added."""
@@ -132,28 +144,25 @@ class EnsembleCoder(Coder[EnsembleParams]):
         batches = list(notes)
         found: list[list[dict[tuple[int, int], float]]] = [[{} for _ in codes] for codes in asked]
         for name, member in self.members.items():
-            read = (batch.select([*member.reads, "edits"]) for batch in batches)
+            read = (batch.select([*dict.fromkeys([*member.reads, "edits"])]) for batch in batches)
             for row, spans_of in enumerate(member.evidence(read, asked)):
                 for place, spans in enumerate(spans_of):
-                    total, added = sum(span.weight for span in spans), found[row][place]
-                    for start, end, weight in spans:
-                        key = (start, end)
-                        added[key] = added.get(key, 0.0) + self.parts[name] * weight / total
-        return [[_strongest(spans) for spans in spans_of] for spans_of in found]
+                    shared_out(found[row][place], spans, self.parts[name])
+        return [[strongest(spans) for spans in spans_of] for spans_of in found]
 
 
 def scores_of(scores: Artifact, split: str, codes: Sequence[str], hadm_ids: Array) -> FloatArray:
-    """A coder's stored scores (N, L) of these notes, columns in the order of `codes`.
+    """A coder's stored scores (N, L) of these notes, columns in the order of `codes`; NaN where it left a cell out.
 
     Raises DataError when they are of other notes or other codes.
     """
     held, file = scores.npz(f"{split}.npz"), f"{scores.folder}/{split}.npz"
     if not np.array_equal(held["hadm_ids"], hadm_ids):
         raise DataError(f"{file}: notes other than gold's; run `dvc repro {scores.folder.name}`")
-    if sorted(held["codes"].tolist()) != sorted(codes):
+    known = held["codes"].tolist()
+    if not set(codes) <= set(known) or ("scores" in held and len(known) != len(codes)):
         raise DataError(f"{file}: codes other than gold's; run `dvc repro {scores.folder.name}`")
-    found: FloatArray = held["scores"][:, _places(held["codes"].tolist(), codes)]
-    return found
+    return dense(restored(held), _places(known, codes), np.nan)
 
 
 def write_combined(writer: Writer, coder: EnsembleCoder, notes: LabelledNotes, scores: Path = SCORES) -> None:
@@ -163,6 +172,24 @@ def write_combined(writer: Writer, coder: EnsembleCoder, notes: LabelledNotes, s
         held = {name: scores_of(Artifact(scores / name), split, coder.codes, hadm_ids) for name in coder.members}
         found, codes = coder.combine(held, len(hadm_ids)), np.array(coder.codes, dtype=str)
         writer.npz(f"{split}.npz", rows=len(hadm_ids), scores=found, hadm_ids=hadm_ids, codes=codes)
+
+
+def shared_out(added: dict[tuple[int, int], float], spans: Sequence[Span], part: float) -> None:
+    """Add a member's spans of a code to those of others: their weights sum to its part."""
+    total = sum(span.weight for span in spans)
+    for start, end, weight in spans:
+        added[start, end] = added.get((start, end), 0.0) + part * weight / total
+
+
+def blended(bias: float, weights: Sequence[float], scores: Sequence[FloatArray]) -> FloatArray:
+    """The sigmoid of b + sum of w logit(score), float32 (N, L)."""
+    found = np.empty(scores[0].shape, np.float32)
+    for part in _parts(*found.shape):
+        z = np.full(found[part].shape, bias)
+        for weight, each in zip(weights, scores, strict=True):
+            z += weight * _logit(each[part])
+        found[part] = expit(z)
+    return found
 
 
 def fit_weights(scores: Sequence[FloatArray], truth: Any) -> Array:
@@ -192,6 +219,20 @@ def _logit(scores: Array) -> Array:
     return np.asarray(logit(np.clip(scores.astype(np.float64), EPS, 1 - EPS)))
 
 
+def filled(scores: FloatArray, left_out: float) -> FloatArray:
+    """Scores with a score for the cells that were left out."""
+    if not np.isnan(scores).any():
+        return scores
+    return np.where(np.isnan(scores), np.float32(left_out), scores)
+
+
+def rate_left_out(scores: FloatArray, truth: Any) -> float:
+    """The share of true cells among those left out."""
+    missing = np.isnan(scores)
+    true = int(missing[truth.nonzero()].sum())
+    return round((true + 0.5) / (int(missing.sum()) + 1), DIGITS)
+
+
 def _parts(notes: int, labels: int) -> list[slice]:
     """Slices over notes, about ROWS notes x codes each."""
     step = max(1, ROWS // max(1, labels))
@@ -204,6 +245,6 @@ def _places(codes: Sequence[str], wanted: Sequence[str]) -> list[int]:
     return [place[code] for code in wanted]
 
 
-def _strongest(spans: Mapping[tuple[int, int], float]) -> list[Span]:
+def strongest(spans: Mapping[tuple[int, int], float]) -> list[Span]:
     order = sorted(spans, key=lambda key: (-spans[key], key))[:MOST_SPANS]
     return [Span(*key, spans[key]) for key in order]

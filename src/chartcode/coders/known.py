@@ -9,12 +9,15 @@ from typing import Any
 from chartcode.artifacts import Artifact
 from chartcode.coders.base import Coder
 from chartcode.errors import ArtifactError, DataError
+from chartcode.params import Section, parse
 
 CODERS = {
     "tfidf": "TfidfCoder",
     "laat": "LaatCoder",
     "transformer": "TransformerCoder",
     "boosted": "BoostedCoder",
+    "linked": "LinkedCoder",
+    "stacked": "StackedCoder",
     "ensemble": "EnsembleCoder",
 }  # module of chartcode.coders and its class
 
@@ -26,6 +29,13 @@ def load_coder(artifact: Artifact) -> Coder[Any]:
         raise ArtifactError(f"{artifact.folder}/coder.json: coder: not one of {', '.join(CODERS)}; update chartcode")
     coder: Coder[Any] = getattr(importlib.import_module(f"chartcode.coders.{name}"), CODERS[name]).load(artifact)
     return coder
+
+
+def fitting_of(name: str, model: Artifact) -> tuple[type[Coder[Any]], Section]:
+    """The class of a coder, and the params that a model of it was fitted with."""
+    module = importlib.import_module(f"chartcode.coders.{name}")
+    kind = getattr(module, CODERS[name].replace("Coder", "Params"))
+    return getattr(module, CODERS[name]), parse(kind, model.json("coder.json")["params"], model.path("coder.json"))
 
 
 def coder_named(arguments: Sequence[str], stage: str) -> str:

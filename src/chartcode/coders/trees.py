@@ -113,6 +113,17 @@ def fit_trees(params: TreeParams, features: Array, truth: Any, val_features: Arr
     return _arrays(in_order(cores(), of_label, labels))
 
 
+def fit_all(features: Array, truth: Array, **options: Any) -> Trees:
+    """Trees of one label, as many as the options of scikit-learn's classifier say; features (N, F), truth (N,)."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
+    model = HistGradientBoostingClassifier(**options)
+    with threadpool_limits(1, "openmp"):
+        model.fit(features, truth)
+    return _arrays([(float(model._baseline_prediction.item()), [tree.nodes for (tree,) in model._predictors])])
+
+
 def _of_label(params: TreeParams, x: Array, y: Array, x_val: Array, y_val: Array) -> tuple[float, list[Array]]:
     """A label's prior, a logit, and the nodes of its trees as scikit-learn has them."""
     positives = int(y.sum())

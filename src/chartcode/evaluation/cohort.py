@@ -2,7 +2,7 @@
 
 Scores and gold meet here and nowhere else: rows are checked by admission, columns are matched by code name. A gold
 label that the coder does not know, or a cell that a sparse coder left out, has score -inf: never predicted, so missed.
-Codes of the coder that are not gold labels are dropped; every later array is (N, L) in gold's order.
+Codes of the coder that are not gold labels stand apart (beyond.py); every other array is (N, L) in gold's order.
 
 Shapes: N notes, L labels, M true note-label pairs, P patients.
 """
@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 
 from chartcode.artifacts import Artifact
 from chartcode.errors import DataError
+from chartcode.evaluation.beyond import Beyond
 from chartcode.tables.labels import Gold
 
 NEVER = np.float32(-np.inf)  # the score of a code that cannot be predicted
@@ -31,7 +32,7 @@ class Cohort:
     """One split of one coder.
 
     truth (N, L) CSR of ones; scores (N, L) float32, no NaN; patients (N,) index 0..P-1; n_codes (N,) gold codes of the
-    note, those outside the label space included.
+    note, those outside the label space included; `beyond` where the coder names codes that are no labels.
     """
 
     split: str
@@ -40,6 +41,7 @@ class Cohort:
     scores: NDArray[np.float32]
     patients: NDArray[np.int64]
     n_codes: NDArray[np.int64]
+    beyond: Beyond | None = None
 
     @property
     def n(self) -> int:
@@ -106,6 +108,7 @@ def make(
     *,
     patients: NDArray[Any],
     n_codes: NDArray[Any] | None = None,
+    beyond: Beyond | None = None,
 ) -> Cohort:
     """A cohort from plain arrays; `n_codes` defaults to the labels of the note (all gold codes are labels).
 
@@ -127,7 +130,9 @@ def make(
     if (total < own).any():
         raise DataError(f"{split}: n_codes is smaller than the labels of a note; run `dvc repro gold`")
     _, index = np.unique(patients, return_inverse=True)
-    return Cohort(split, tuple(codes), truth, scores, index.astype(np.int64), total.astype(np.int64))
+    if beyond is not None and not np.isfinite(beyond.scores.data).all():
+        raise DataError(f"{split}: scores hold NaN or infinity; train the coder again")
+    return Cohort(split, tuple(codes), truth, scores, index.astype(np.int64), total.astype(np.int64), beyond)
 
 
 def read_cohort(gold: Gold, scores: Artifact, split: str) -> Cohort:
@@ -148,7 +153,7 @@ def read_cohort(gold: Gold, scores: Artifact, split: str) -> Cohort:
     known = [str(code) for code in arrays["codes"]]
     if len(set(known)) != len(known):
         raise DataError(f"{place}: codes: a code stands twice; run the coder's stage again")
-    said = _dense(arrays, len(rows), len(known), place)
+    said = _scores(arrays, len(rows), len(known), place)
     try:
         return make(
             split,
@@ -157,13 +162,14 @@ def read_cohort(gold: Gold, scores: Artifact, split: str) -> Cohort:
             _align(said, known, gold.codes),
             patients=gold.subject_id[rows],
             n_codes=gold.n_codes[rows],
+            beyond=_beyond(said, known, gold, rows),
         )
     except DataError as error:
         raise DataError(f"{place}: {error}") from None
 
 
-def _dense(arrays: dict[str, NDArray[Any]], notes: int, codes: int, place: str) -> NDArray[np.float32]:
-    """Scores (notes, codes) float32; cells that a CSR leaves out are -inf."""
+def _scores(arrays: dict[str, NDArray[Any]], notes: int, codes: int, place: str) -> Any:
+    """Scores (notes, codes) float32, dense or CSR."""
     if "scores" in arrays:
         if arrays["scores"].dtype.itemsize < np.dtype(np.float32).itemsize:
             raise DataError(f"{place}: scores: half precision makes ties; store float32, run the coder's stage again")
@@ -174,21 +180,39 @@ def _dense(arrays: dict[str, NDArray[Any]], notes: int, codes: int, place: str) 
     for key in ("data", "indices", "indptr", "shape"):
         if key not in arrays:
             raise DataError(f"{place}: neither scores nor CSR array {key}; run the coder's stage again")
-    if tuple(int(size) for size in arrays["shape"]) != (notes, codes):
+    shape = tuple(int(size) for size in arrays["shape"])
+    if shape != (notes, codes):
         raise DataError(f"{place}: shape is not (hadm_ids, codes); run the coder's stage again")
-    dense = np.full((notes, codes), NEVER, dtype=np.float32)
-    dense[np.repeat(np.arange(notes), np.diff(arrays["indptr"])), arrays["indices"]] = arrays["data"]
-    return dense
+    return csr_array((arrays["data"].astype(np.float32), arrays["indices"], arrays["indptr"]), shape=shape)
 
 
-def _align(scores: NDArray[np.float32], known: Sequence[str], wanted: Sequence[str]) -> NDArray[np.float32]:
-    """Columns of `scores` (codes `known`) in the order of `wanted`; unknown ones are -inf."""
-    if list(known) == list(wanted):
+def _align(scores: Any, known: Sequence[str], wanted: Sequence[str]) -> NDArray[np.float32]:
+    """Columns of `scores` (codes `known`) in the order of `wanted`; unknown ones and cells left out are -inf."""
+    if isinstance(scores, np.ndarray) and list(known) == list(wanted):
         return scores
     place = {code: column for column, code in enumerate(known)}
     pairs = [(new, place[code]) for new, code in enumerate(wanted) if code in place]
     aligned = np.full((scores.shape[0], len(wanted)), NEVER, dtype=np.float32)
     if pairs:
         new, old = np.asarray(pairs).T
-        aligned[:, new] = scores[:, old]
+        if isinstance(scores, np.ndarray):
+            aligned[:, new] = scores[:, old]
+        else:
+            cells = scores[:, old].tocoo()
+            aligned[cells.row, new[cells.col]] = cells.data
     return aligned
+
+
+def _beyond(scores: Any, known: Sequence[str], gold: Gold, rows: NDArray[np.int64]) -> Beyond | None:
+    """What the coder says of codes that are no labels; None where it knows none."""
+    labels = set(gold.codes)
+    own = [column for column, code in enumerate(known) if code not in labels]
+    if not own:
+        return None
+    place = {code: column for column, code in enumerate(gold.other_codes)}
+    pairs = [(new, place[known[column]]) for new, column in enumerate(own) if known[column] in place]
+    new, old = np.asarray(pairs, dtype=np.int64).reshape(-1, 2).T
+    said = csr_array(scores[:, own])
+    cells = gold.others[rows][:, old].tocoo()
+    ones = np.ones(len(cells.row), np.int8), (cells.row, new[cells.col])
+    return Beyond(tuple(known[column] for column in own), csr_array(ones, shape=said.shape), said)

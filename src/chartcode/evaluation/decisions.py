@@ -164,9 +164,11 @@ def macro_f1_harmonic(decisions: Decisions) -> float:
     return float(ratio(2 * precision * recall, precision + recall))
 
 
-def micro_f1_all_codes(decisions: Decisions, gold_codes: int) -> float:
-    """F1 when every gold code counts: those outside the label space (`gold_codes` holds them too) are missed."""
-    return float(f1(decisions.hits, decisions.called, gold_codes))
+def micro_f1_all_codes(decisions: Decisions, gold_codes: int, right: int = 0, called: int = 0) -> float:
+    """F1 when every gold code counts: of those outside the label space (`gold_codes` holds them too) so many are
+    `right` of so many `called`, and the rest is missed.
+    """
+    return float(f1(decisions.hits + right, decisions.called + called, gold_codes))
 
 
 def example_f1(decisions: Decisions) -> float:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from chartcode.artifacts import Artifact
-from chartcode.coders.base import Coder, Span
+from chartcode.coders.base import Coder, Span, cells, listed
 from chartcode.evaluation.plausibility import Marks, Shares
 from chartcode.evaluation.recalibration import Calibrator
 from chartcode.privacy import small
@@ -97,13 +97,14 @@ def look(
     bronze: Artifact,
     labels: Gold,
     split: str,
-    threshold: np.float32,
+    threshold: NDArray[np.float32],
     calibrator: Calibrator | None,
     most: int | None,
 ) -> Looked:
     """Scores, words and evidence of at most `most` notes of a split, for every code that is true or called.
 
-    `threshold` is one of calibrated scores where there is a `calibrator`; the scores of the pairs are the coder's own.
+    `threshold` of each code (L,) is one of calibrated scores where there is a `calibrator`; the scores of the pairs are
+    the coder's own.
     """
     notes = _sampled(silver, labels.rows(split), sorted({*coder.reads, "note_id", "subject_id", "text", "edits"}), most)
     rows = np.flatnonzero(np.isin(labels.hadm_id, notes.column("hadm_id").to_numpy()))
@@ -113,8 +114,8 @@ def look(
     true = [[labels.codes[column] for column in truth[[row]].indices.tolist()] for row in range(len(rows))]
     judged = scores if calibrator is None else calibrator.apply(scores)
     called = [
-        [coder.codes[column] for column in np.flatnonzero((row >= threshold) & (own > 0)).tolist()]
-        for row, own in zip(judged, scores, strict=True)
+        [coder.codes[column] for column in columns[(row >= threshold[columns]) & (own > 0)].tolist()]
+        for (columns, row), (_, own) in zip(listed(judged), listed(scores), strict=True)
     ]
     asked = [sorted({*t, *c} & known.keys()) for t, c in zip(true, called, strict=True)]
     found = coder.evidence([notes], asked)
@@ -125,6 +126,7 @@ def look(
     marked = _marked(bronze, notes.column("note_id"))
     pairs = []
     for row, (codes, note) in enumerate(zip(asked, notes.column("note_id").to_pylist(), strict=True)):
+        own = cells(scores, np.full(len(codes), row), [known[code] for code in codes])
         for place, code in enumerate(codes):
             is_true = code in true[row]
             marks = words[row].marks(marked.get((note, code), [])) if is_true else np.zeros(0, bool)
@@ -133,7 +135,7 @@ def look(
                 Pair(
                     row,
                     code,
-                    float(scores[row, known[code]]),
+                    float(own[place]),
                     is_true,
                     code in called[row],
                     spans,

@@ -26,6 +26,7 @@ from chartcode.coders.base import Coder, gold_of
 from chartcode.evaluation import faithfulness, intervals, plausibility
 from chartcode.evaluation.evidence import Looked, Pair, by_key, look
 from chartcode.evaluation.recalibration import Calibrator
+from chartcode.evaluation.thresholds import thresholds_of
 from chartcode.params import EvaluateParams, ExplainParams
 from chartcode.privacy import Guarded, ends, publish
 
@@ -71,7 +72,7 @@ def explain(
     Raises DataError when a split is empty, ArtifactError when gold is not of this silver.
     """
     labels = gold_of(silver, gold)
-    threshold = np.float32(evaluation.json("thresholds.json")["global"])
+    threshold = thresholds_of(evaluation, coder.codes, "global")
     calibrator = Calibrator.of(evaluation, coder.codes)
     numbers: dict[str, Numbers] = {}
     spans: list[pa.Table] = []

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from chartcode.coders.base import Coder
+from chartcode.coders.base import Coder, cells
 
 WORDS = (1, 2, 5, 10, 20, 50)  # strongest words taken away, or left
 CHANGES = 4  # ways in which a note is changed for each K
@@ -95,10 +95,9 @@ def curves(coder: Coder[Any], notes: pa.RecordBatch, questions: Sequence[Questio
         texts = [new for q in some for new in changed(q, notes.column("text")[q.row].as_py(), generator)]
         rows = pa.array(np.repeat([q.row for q in some], CHANGES * len(WORDS)))
         batch = notes.take(rows).set_column(place, "text", pa.array(texts, pa.string()))
-        found = coder.scores([batch.select(list(coder.reads))]).reshape(len(some), -1, len(coder.codes))
-        scores[first : first + step] = np.stack([f[:, q.column] for f, q in zip(found, some, strict=True)]).reshape(
-            len(some), len(WORDS), CHANGES
-        )
+        columns = np.repeat([q.column for q in some], CHANGES * len(WORDS))
+        found = cells(coder.scores([batch.select(list(coder.reads))]), np.arange(len(texts)), columns)
+        scores[first : first + step] = found.reshape(len(some), len(WORDS), CHANGES)
     return scores
 
 

@@ -14,18 +14,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from chartcode.artifacts import Artifact
 from chartcode.evaluation import recalibration
 from chartcode.evaluation.cohort import Cohort, make, read_cohort
 from chartcode.evaluation.discrimination import over_all
-from chartcode.evaluation.thresholds import ChosenThresholds, choose
+from chartcode.evaluation.thresholds import OTHERS, ChosenThresholds, choose
 from chartcode.params import EvaluateParams
 from chartcode.tables.labels import Gold
 
 FOLDS = 5
 Learn = Callable[[Cohort], recalibration.Calibrator]
-Taus = dict[str, NDArray[np.float32]]  # kind -> thresholds (L,), or (N, L) where they differ by fold
+# Kind -> thresholds (L,), or (N, L) where they differ by fold; of OTHERS, for a coder that names such, one number.
+Taus = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,14 @@ def fit(gold: Gold, scores: Artifact, params: EvaluateParams) -> Fitted:
         logits = raw["val"].probabilities
         learn: Learn = partial(recalibration.fit, kind=params.calibrate, logits=logits)
         calibrator = learn(raw["val"])
-        judged = {
-            "val": replace(raw["val"], scores=_out_of_fold(raw["val"], folds, learn)),
-            "test": replace(raw["test"], scores=calibrator.apply(raw["test"].scores)),
-        }
+        judged = {"val": _out_of_fold(raw["val"], folds, learn), "test": calibrator.applied(raw["test"])}
     val = judged["val"]
     chosen = choose(val, over_all(val))
-    taus = chosen.arrays()
+    others = {} if chosen.others is None else {OTHERS: np.asarray(chosen.others)}
+    taus = chosen.arrays() | others
     tau = {"val": taus, "test": taus}
     if params.cross_fit:
-        tau["val"] = _cross_fitted(val, folds)
+        tau["val"] = _cross_fitted(val, folds) | others
     return Fitted(raw, judged, tau, chosen, calibrator)
 
 
@@ -67,13 +67,20 @@ def patient_folds(cohort: Cohort, seed: int) -> NDArray[np.int64]:
     return (generator.permutation(cohort.size) % FOLDS)[cohort.patients]
 
 
-def _out_of_fold(val: Cohort, folds: NDArray[np.int64], learn: Learn) -> NDArray[np.float32]:
-    """Scores (N, L) of each fold by a calibration learned on the other folds."""
-    made = np.empty_like(val.scores)
+def _out_of_fold(val: Cohort, folds: NDArray[np.int64], learn: Learn) -> Cohort:
+    """Val with the scores of each fold by a calibration learned on the other folds."""
+    made, beyond = np.empty_like(val.scores), val.beyond
+    data = None if beyond is None else np.empty_like(beyond.scores.data)
     for fold in np.unique(folds):
         here = folds == fold
-        made[here] = learn(notes_of(val, np.flatnonzero(~here))).apply(val.scores[here])
-    return made
+        found = learn(notes_of(val, np.flatnonzero(~here))).applied(notes_of(val, np.flatnonzero(here)))
+        made[here] = found.scores
+        if beyond is not None and found.beyond is not None and data is not None:
+            data[here[beyond.notes]] = found.beyond.scores.data
+    if beyond is not None:
+        held = csr_array((data, beyond.scores.indices, beyond.scores.indptr), shape=beyond.scores.shape)
+        beyond = replace(beyond, scores=held)
+    return replace(val, scores=made, beyond=beyond)
 
 
 def notes_of(cohort: Cohort, rows: NDArray[Any]) -> Cohort:
@@ -85,6 +92,7 @@ def notes_of(cohort: Cohort, rows: NDArray[Any]) -> Cohort:
         cohort.scores[rows],
         patients=cohort.patients[rows],
         n_codes=cohort.n_codes[rows],
+        beyond=None if cohort.beyond is None else cohort.beyond.rows(rows),
     )
 
 

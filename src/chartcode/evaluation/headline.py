@@ -6,7 +6,8 @@ Per-code numbers stay in the DVC cache (per_code.parquet).
 
 Keys: `macro_f1` and `macro_f1_harmonic` are the two macro-F1 of the literature (decisions.py); `_labelled` = over notes
 with at least one label; `_per_label`, `_at_half` = threshold other than the global one; `_all_codes` = gold codes
-outside the label space count as missed; `_predict_all` = the F1 of calling every label on every note, `_lift` = what
+outside the label space count as well: missed, but for those that a coder with a label space of its own named
+(beyond.py); `_predict_all` = the F1 of calling every label on every note, `_lift` = what
 the coder adds to it; `_lo`, `_hi` = 95% patient bootstrap, of evaluate.bootstrap_rounds rounds; for the areas and `ece`
 of `auc_rounds`, which are 100 beyond 1,000 labels.
 
@@ -26,6 +27,7 @@ from chartcode.evaluation import calibration, decisions, discrimination, interva
 from chartcode.evaluation.areas import area_rounds, calibration_rounds
 from chartcode.evaluation.cohort import Cohort
 from chartcode.evaluation.ranking import NoteRanking
+from chartcode.evaluation.thresholds import OTHERS
 from chartcode.params import EvaluateParams
 from chartcode.privacy import SMALLEST, Guarded, ends
 
@@ -190,6 +192,12 @@ def _decisions(cohort: Cohort, tau: Mapping[str, NDArray[np.float32]]) -> Number
     floor = decisions.predict_all_f1(made.label_true, cohort.n)[made.label_true > 0]
     micro_floor = float(decisions.predict_all_f1(made.true, cohort.n * cohort.labels))
     micro, macro = numbers["micro_f1"], numbers["macro_f1"]
+    outside = (
+        (0, 0)
+        if cohort.beyond is None
+        else tuple(int(counted(float(tau[OTHERS])).sum()) for counted in (cohort.beyond.right, cohort.beyond.called))
+    )
+    named = () if cohort.beyond is None else (outside[0], outside[1] - outside[0], gold - made.true - outside[0])
     some = int(np.count_nonzero((made.note_hits > 0) | (made.note_called + made.note_true == 0)))  # F1 above 0
     return numbers | {
         "exact_match": Guarded(exact / cohort.n, (exact, cohort.n - exact)),
@@ -198,7 +206,9 @@ def _decisions(cohort: Cohort, tau: Mapping[str, NDArray[np.float32]]) -> Number
         # macro_f1 less its lift is the floor.
         "macro_f1_lift": Guarded(macro.value - _mean(floor), (*macro.counts, *whole, *few)),
         "macro_f1_predict_all": Guarded(_mean(floor), whole + few),
-        "micro_f1_all_codes": Guarded(decisions.micro_f1_all_codes(made, gold), (*cells, gold - made.true)),
+        "micro_f1_all_codes": Guarded(
+            decisions.micro_f1_all_codes(made, gold, *outside), (*cells, gold - made.true, *named)
+        ),
         "micro_f1_lift": Guarded(micro.value - micro_floor, cells),
         "micro_f1_predict_all": Guarded(micro_floor, whole),
         "micro_precision": Guarded(float(decisions.ratio(made.hits, made.called)), cells),
@@ -221,6 +231,12 @@ def _rounds(
     rounds = intervals.note_means(cohort, drawn, values)
     calls = decisions.Calls.of(cohort, tau["global"])
     parts = {name: cells.sum(axis=1) for name, cells in (("right", calls.right), ("called", calls.called))}
+    if cohort.beyond is not None:
+        limit = float(tau[OTHERS])
+        parts = {
+            "right": parts["right"] + cohort.beyond.right(limit),
+            "called": parts["called"] + cohort.beyond.called(limit),
+        }
     sums = intervals.note_sums(cohort, drawn, {**parts, "gold": cohort.n_codes.astype(np.float64)})
     rounds["micro_f1_all_codes"] = decisions.f1(sums["right"], sums["called"], sums["gold"])
     for kind, suffix in (("global", ""), ("per_label", "_per_label")):

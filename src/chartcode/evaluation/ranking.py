@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from chartcode.evaluation.beyond import average_precision
 from chartcode.evaluation.cohort import BLOCK, NEVER, Cohort
 from chartcode.evaluation.decisions import ratio
 
@@ -26,7 +27,7 @@ class NoteRanking:
     hits: dict[int, NDArray[np.int64]]
     r_precision: NDArray[np.float64]
     average_precision: NDArray[np.float64]
-    average_precision_all_codes: NDArray[np.float64]  # divided by every gold code of the note
+    average_precision_all_codes: NDArray[np.float64]  # divided by every gold code of the note, in a list of all codes
 
 
 def ranks(cohort: Cohort) -> NDArray[np.int64]:
@@ -62,4 +63,7 @@ def rank_notes(cohort: Cohort, ks: Sequence[int]) -> NoteRanking:
     start = np.searchsorted(note, note, "left")
     precision = (np.arange(len(note)) - start + 1) / place  # at each true code, down the list
     total = np.bincount(note, weights=precision, minlength=n)
-    return NoteRanking(hits, ratio(first, true), ratio(total, true), ratio(total, cohort.n_codes))
+    every = ratio(total, cohort.n_codes)
+    if cohort.beyond is not None:
+        every = average_precision(cohort.scores, cohort.truth, rank, cohort.beyond, cohort.n_codes)
+    return NoteRanking(hits, ratio(first, true), ratio(total, true), every)

@@ -16,12 +16,13 @@ Shapes: N notes, L labels, B bins of the shared map.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
+from scipy.sparse import csr_array, issparse
 from scipy.special import expit, logit
 
 from chartcode.artifacts import Artifact
@@ -29,6 +30,7 @@ from chartcode.errors import DataError
 from chartcode.evaluation.cohort import NEVER, Cohort
 
 Kind = Literal["platt", "isotonic"]
+REST = "*"  # in place of a code
 CALIBRATION = "calibration.npz"  # beside thresholds.json
 FEWEST_POSITIVES = 20
 BINS = 1 << 16  # of the shared map: scores closer than a bin are one
@@ -52,25 +54,45 @@ class Calibrator:
     codes: tuple[str, ...]
     logits: bool
     maps: tuple[Map, ...]
+    rest: Map | None = None  # of codes that are no labels, for a coder that names such
 
-    def apply(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities (N, L) float32."""
+    def apply(self, scores: Any) -> Any:
+        """Probabilities (N, L) float32, of scores that are dense or CSR as they are."""
+        if issparse(scores):
+            columns = scores.tocsc()
+            for label in np.flatnonzero(np.diff(columns.indptr)).tolist():
+                part = slice(columns.indptr[label], columns.indptr[label + 1])
+                columns.data[part] = self._of(self.maps[label], columns.data[part])
+            return columns.tocsr()
         made = np.empty_like(scores)
         for label, each in enumerate(self.maps):
-            known = scores[:, label] != NEVER
-            column = np.where(known, scores[:, label], 0).astype(np.float64)
-            if self.kind == "platt":
-                said = expit(each.x[0] * (_logit(column) if self.logits else column) + each.y[0])
-            else:
-                said = np.interp(column, each.x, each.y)
-            made[:, label] = np.where(known, said, NEVER)
+            made[:, label] = self._of(each, scores[:, label])
         return made
+
+    def applied(self, cohort: Cohort) -> Cohort:
+        """The cohort with probabilities for scores."""
+        beyond = cohort.beyond
+        if beyond is not None and self.rest is not None:
+            held = beyond.scores
+            said = csr_array((self._of(self.rest, held.data), held.indices, held.indptr), shape=held.shape)
+            beyond = replace(beyond, scores=said)
+        return replace(cohort, scores=self.apply(cohort.scores), beyond=beyond)
+
+    def _of(self, each: Map, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        known = scores != NEVER
+        column = np.where(known, scores, 0).astype(np.float64)
+        if self.kind == "platt":
+            said = expit(each.x[0] * (_logit(column) if self.logits else column) + each.y[0])
+        else:
+            said = np.interp(column, each.x, each.y)
+        return np.where(known, said, NEVER).astype(np.float32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays for an npz file; `read` is the way back."""
-        starts = np.cumsum([0, *(len(each.x) for each in self.maps)])
-        x, y = (np.concatenate([getattr(each, axis) for each in self.maps]) for axis in "xy")
-        names = np.array(self.codes, dtype=np.str_)
+        maps = self.maps if self.rest is None else (*self.maps, self.rest)
+        starts = np.cumsum([0, *(len(each.x) for each in maps)])
+        x, y = (np.concatenate([getattr(each, axis) for each in maps]) for axis in "xy")
+        names = np.array(self.codes if self.rest is None else (*self.codes, REST), dtype=np.str_)
         return {"kind": np.array(self.kind), "logits": np.array(self.logits), "codes": names,
                 "starts": starts, "x": x, "y": y}  # fmt: skip
 
@@ -83,6 +105,8 @@ class Calibrator:
     def read(cls, arrays: dict[str, NDArray[Any]], codes: Sequence[str]) -> Calibrator:
         """The maps of these codes. Raises DataError when one has none."""
         place = {str(code): label for label, code in enumerate(arrays["codes"])}
+        if REST in place:
+            place = dict.fromkeys(codes, place[REST]) | place
         if missing := [code for code in codes if code not in place]:
             raise DataError(f"{CALIBRATION}: no map for {len(missing)} codes of the model; evaluate that model again")
         starts = arrays["starts"]
@@ -93,11 +117,16 @@ class Calibrator:
 
 
 def fit(cohort: Cohort, kind: Kind, logits: bool) -> Calibrator:
-    """Maps learned from these notes."""
+    """Maps learned from these notes; codes that are no labels have that of the rare labels, or of all."""
     common = cohort.label_positives >= FEWEST_POSITIVES
     by_label = cohort.truth.tocsc()
     learn = _platt if kind == "platt" else _isotonic
     shared = learn(*_together(cohort, ~common, logits and kind == "platt")) if not common.all() else None
+    rest = None
+    if cohort.beyond is not None:
+        every = np.ones(cohort.labels, bool)
+        rest = shared or learn(*_together(cohort, every, logits and kind == "platt"))
+        rest = rest or _constant(kind, int(cohort.label_positives.sum()) / (cohort.n * cohort.labels))
     maps: list[Map] = []
     for label in range(cohort.labels):
         own = None
@@ -111,7 +140,7 @@ def fit(cohort: Cohort, kind: Kind, logits: bool) -> Calibrator:
         if found is None:  # scores that fall as the code gets likelier, and no rare code to borrow from
             found = _constant(kind, cohort.label_positives[label] / cohort.n)
         maps.append(found)
-    return Calibrator(kind, cohort.codes, logits, tuple(maps))
+    return Calibrator(kind, cohort.codes, logits, tuple(maps), rest)
 
 
 def _constant(kind: Kind, share: float) -> Map:

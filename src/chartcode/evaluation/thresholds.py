@@ -3,6 +3,7 @@
 - `global`: one threshold for all labels, maximising micro-F1 on val (the field's convention);
 - `per_label`: one a label, maximising its F1 on val; a label with fewer than 20 val positives takes the global one;
 - `none`: 0.5.
+- `others`: one for all codes that are no labels, of a coder that names such; by F1 over all codes (beyond.py).
 
 The search is exact, not a grid: F1 can only peak at the score of a true pair, because lowering the threshold past
 anything else adds false calls alone. Of equal peaks the highest threshold wins (fewest calls). Comparisons are in
@@ -11,28 +12,35 @@ float32, the type of the scores, so a threshold read back from JSON decides the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chartcode.errors import DataError
-from chartcode.evaluation.cohort import Cohort
+from chartcode.artifacts import Artifact
+from chartcode.errors import ArtifactError, DataError
+from chartcode.evaluation import beyond
+from chartcode.evaluation.cohort import Cohort, blocks
 from chartcode.evaluation.discrimination import Sorted, at_positives, per_label
 
 HALF = np.float32(0.5)
+OTHERS = "others"
 FEWEST_POSITIVES = 20  # val positives below which a label's own threshold is noise
 
 
 @dataclass(frozen=True)
 class ChosenThresholds:
-    """What val chose: one number, and one a label (L,), with the labels that fell back to the number."""
+    """What val chose: one number, and one a label (L,), with the labels that fell back to the number; and one for codes
+    that are no labels, None for a coder that knows none.
+    """
 
     codes: tuple[str, ...]
     one: np.float32
     own: NDArray[np.float32]
     fallback: NDArray[np.bool_]
+    others: np.float32 | None = None
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Thresholds (L,) by the name that params.yaml knows them under."""
@@ -50,7 +58,21 @@ class ChosenThresholds:
             "none": float(HALF),
             "per_label": dict(zip(self.codes, map(float, self.own), strict=True)),
             "ships": ships,
-        }
+        } | ({} if self.others is None else {OTHERS: float(self.others) if np.isfinite(self.others) else None})
+
+
+def thresholds_of(evaluation: Artifact, codes: Sequence[str], kind: str | None = None) -> NDArray[np.float32]:
+    """The threshold of each code (L,) as an evaluation chose them, of this kind or the one that it ships.
+
+    A code that is no label has that of `others`. Raises ArtifactError for a code of which the evaluation knows nothing.
+    """
+    known = evaluation.json("thresholds.json")
+    kind = kind or known["ships"]
+    labels, rest = known["per_label"], np.float32(known.get(OTHERS) or beyond.NEVER)
+    if not labels.keys() <= set(codes) or (OTHERS not in known and labels.keys() != set(codes)):
+        raise ArtifactError(f"{evaluation.folder}: thresholds of other codes than the model has; take those of its run")
+    of_labels = labels if kind == "per_label" else dict.fromkeys(labels, known["none" if kind == "none" else "global"])
+    return np.array([of_labels.get(code, rest) for code in codes], np.float32)
 
 
 def best_threshold(scores: Sorted) -> np.float32:
@@ -79,4 +101,13 @@ def choose(val: Cohort, cells: Sorted) -> ChosenThresholds:
     for label, scores in enumerate(per_label(val)):
         if not fallback[label]:
             own[label] = best_threshold(scores)
-    return ChosenThresholds(val.codes, one, own, fallback)
+    return ChosenThresholds(val.codes, one, own, fallback, _of_others(val, one))
+
+
+def _of_others(val: Cohort, one: np.float32) -> np.float32 | None:
+    """The threshold of codes that are no labels, beside labels that are called at `one`."""
+    if val.beyond is None:
+        return None
+    called = sum(int(np.count_nonzero(val.scores[part] >= one)) for part in blocks(val.n, val.labels))
+    right = int(np.count_nonzero(val.true_scores >= one))
+    return beyond.best_threshold(val.beyond, right, called, int(val.n_codes.sum()))

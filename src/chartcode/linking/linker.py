@@ -22,6 +22,7 @@ from chartcode.linking.terminology.editions import Codes
 
 Array = np.ndarray[Any, Any]
 SIDES = len(ORDER) + 1
+OF_TRAIN = (LEARNED, "mention")  # kinds of names that train gives
 OF_ALL = -1  # fold of a note that train does not hold: judged by what all of train teaches
 
 
@@ -61,8 +62,14 @@ class Judge:
         """Every code that a mention may stand for, whatever the year, sorted."""
         return sorted(set(self._names))
 
+    def offered(self, spotted: pa.Table, years: Array, folds: Array) -> Array:
+        """Which of these mentions (M,) have any code: in train, a name that its own fold alone gives has none."""
+        asked = zip(spotted["surface"].to_pylist(), years.tolist(), folds.tolist(), strict=True)
+        return np.array([bool(self._judged[self._place(surface, 0, year, fold)]) for surface, year, fold in asked], bool)
+
     def judge(self, spotted: pa.Table, years: Array, folds: Array, context: Array | None = None) -> pa.Table:
-        """MENTIONS of SPOTTED mentions (M,) of notes of these fiscal years (M,; 0: the latest) and folds (M,).
+        """MENTIONS of SPOTTED mentions (M,), all `offered`, of notes of these fiscal years (M,; 0: the latest) and folds
+        (M,).
 
         `context` (M,) takes the place of their own.
         """
@@ -106,7 +113,7 @@ class Judge:
         merged: dict[str, dict[str, Any]] = {}
         for pair in range(self._bounds[surface], self._bounds[surface + 1]):
             kind = self._kinds[pair]
-            if kind == LEARNED and together[pair] < 1:
+            if kind in OF_TRAIN and fold != OF_ALL and together[pair] < 1:
                 continue  # nothing but the fold left out offers it
             code = self._codes.of_year(self._names[pair], year)
             said = {"code": code, "p": round(float(p[pair]) * factor, 6), "seen": int(seen[surface]), "kind": kind}
@@ -142,7 +149,8 @@ class Linker:
     @property
     def codes(self) -> list[str]:
         """Every code that a mention may stand for, whatever the year, sorted."""
-        return self.judge.codes
+        years = range(self._codes.earliest, self._codes.latest + 1)
+        return sorted({self._codes.of_year(code, year) for code in self.judge.codes for year in years})
 
     def title(self, code: str) -> str:
         """What a code is called; "" where nobody says."""

@@ -250,7 +250,7 @@ def _promises(
     for spotted, row in _batches(mentions, rows):
         context = contexts(spotted)
         pair = row * (1 << 32) + spotted["surface"].to_numpy().astype(np.int64)
-        alone = train[row] & ~np.isin(pair, pair[context == 0])
+        alone = train[row] & ~np.isin(pair, pair[context == 0]) & judge.offered(spotted, years[row], folds[row])
         if not alone.any():
             continue
         _, first = np.unique(np.stack([pair[alone], context[alone]]), axis=1, return_index=True)
@@ -270,4 +270,6 @@ def _judged(
     judge: Judge, mentions: Writer, rows: Mapping[str, int], years: Array, folds: Array
 ) -> Iterator[pa.RecordBatch]:
     for spotted, row in _batches(mentions, rows):
+        offered = judge.offered(spotted, years[row], folds[row])
+        spotted, row = spotted.filter(pa.array(offered)), row[offered]
         yield from judge.judge(spotted, years[row], folds[row]).combine_chunks().to_batches()

@@ -1,6 +1,8 @@
 """Gold: the label vocabulary, chosen from train patients, and the multi-hot matrix every coder is judged by.
 
 labels.npz          CSR int8 (N, L); row n is row n of silver's notes.parquet, column l is label_names.json[l]
+others.npz          CSR of ones (N, K), not stored, and codes (K,), sorted: the other codes of a note, no labels; a coder
+                    with a label space of its own may name them, and learn from train's
 hadm_ids.parquet    per row: subject_id, hadm_id, note_id, n_codes (distinct codes of the note, in or out of the labels)
 splits.parquet      per row: split
 facts.parquet       per row: n_tokens, age, sex, race, year; by these `evaluate` slices, which does not read silver
@@ -34,7 +36,7 @@ def note_counts(labelled: Any, splits: Any, params: GoldParams) -> Any:
 
 def positives(labelled: Any, labels: list[str]) -> Any:
     """(hadm_id, label) of every true pair, `label` the code's column in the label matrix."""
-    columns = ibis.memtable(pa.table({"icd_code": labels, "label": range(len(labels))}))
+    columns = ibis.memtable(pa.table({"icd_code": pa.array(labels, pa.string()), "label": range(len(labels))}))
     return labelled.inner_join(columns, "icd_code").select("hadm_id", "label")
 
 
@@ -62,18 +64,33 @@ def write_gold(silver: Artifact, split: Artifact, writer: Writer, params: GoldPa
         labels = choose_labels(counts, params)
         if not labels:
             raise DataError("gold: no code is common enough; lower gold.min_count or set gold.top_k")
-        pairs = positives(labelled, labels).to_pyarrow()
+        others = sorted(set(labelled.select("icd_code").distinct().to_pyarrow()["icd_code"].to_pylist()) - set(labels))
+        pairs, others_pairs = (positives(labelled, codes).to_pyarrow() for codes in (labels, others))
         sizes = labelled.group_by("hadm_id").aggregate(codes=ibis._.count()).to_pyarrow()
     row_of = {hadm: row for row, hadm in enumerate(notes["hadm_id"].to_pylist())}
-    rows = np.fromiter((row_of[h] for h in pairs["hadm_id"].to_pylist()), np.int64, pairs.num_rows)
-    ones = np.ones(pairs.num_rows, np.int8)
-    matrix = sp.csr_matrix((ones, (rows, pairs["label"].to_numpy())), (len(splits), len(labels)), dtype=np.int8)
-    matrix.sort_indices()
+    matrix = _matrix(pairs, row_of, len(labels))
     n_codes = np.zeros(len(splits), np.int32)
     n_codes[[row_of[h] for h in sizes["hadm_id"].to_pylist()]] = sizes["codes"].to_numpy()
     _save(writer, matrix, labels, notes, n_codes, splits)
+    outside = _matrix(others_pairs, row_of, len(others))
+    writer.npz(
+        "others.npz",
+        rows=outside.shape[0],
+        indices=outside.indices.astype(np.int32),
+        indptr=outside.indptr.astype(np.int64),
+        codes=np.array(others, dtype=str),
+    )
     writer.parquet("facts.parquet", silver.table("notes.parquet", FACTS))
     log("gold").info("labels chosen", notes=matrix.shape[0], labels=len(labels), positives=int(matrix.nnz))
+
+
+def _matrix(pairs: pa.Table, row_of: Mapping[int, int], columns: int) -> sp.csr_matrix:
+    """(hadm_id, label) as ones int8 (N, `columns`)."""
+    rows = np.fromiter((row_of[h] for h in pairs["hadm_id"].to_pylist()), np.int64, pairs.num_rows)
+    cells = np.ones(pairs.num_rows, np.int8), (rows, pairs["label"].to_numpy())
+    matrix = sp.csr_matrix(cells, (len(row_of), columns), dtype=np.int8)
+    matrix.sort_indices()
+    return matrix
 
 
 def _aligned_splits(notes: pa.Table, splits: pa.Table) -> np.ndarray[Any, Any]:

@@ -1,0 +1,97 @@
+"""From what speaks for a code in a note to a probability: one model for all codes, boosted trees over note-code pairs.
+
+A pair is a code that something in the note names; its features do not say which code it is, but what train knows of it
+(how common it is, how often right). So what is learned of one code serves all, those that train never saw too.
+Features that do not exist are NaN, and trees send them their own way.
+Legend: N notes, L codes, P pairs, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+from scipy.special import expit
+
+from chartcode.coders.base import cells
+from chartcode.coders.trees import Trees, fit_all
+from chartcode.params import Positive, Section, Seed
+
+Array = np.ndarray[Any, Any]
+LEAST = 1e-6  # a pair's score is no zero, which would be no entry
+DIGITS = 5  # of a feature: the last bits of a logarithm differ between processors
+OF_CODE = ("notes", "category_notes", "depth")  # logs of train notes with the code, with its category; its letters
+
+
+class PairParams(Section):
+    """Knobs of the trees over pairs."""
+
+    trees: Positive
+    leaves: Annotated[int, Field(ge=2)]
+    min_leaf: Positive
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    l2: Annotated[float, Field(ge=0)]
+    seed: Seed
+
+
+class Pairs(NamedTuple):
+    """Note-code pairs sorted by row and column (P,), and features float64 (P, F)."""
+
+    rows: Array
+    columns: Array
+    features: Array
+
+
+def merged(parts: Sequence[tuple[Array, Array, Array]], more: Sequence[tuple[Array, Array]], width: int) -> Pairs:
+    """Pairs of all parts, their features side by side, NaN where a part does not have a pair; `more` are pairs without
+    features. `width` is L.
+    """
+    keys = [rows.astype(np.int64) * width + columns for rows, columns, *_ in (*parts, *more)]
+    every = np.unique(np.concatenate(keys))
+    features = np.full((len(every), sum(part[2].shape[1] for part in parts)), np.nan)
+    at = 0
+    for key, (_, _, held) in zip(keys, parts, strict=False):
+        features[np.searchsorted(every, key), at : at + held.shape[1]] = held
+        at += held.shape[1]
+    return Pairs(every // width, every % width, features)
+
+
+def of_codes(codes: Sequence[str], notes: Array) -> Array:
+    """OF_CODE of each code (L, 3), from its train notes (L,)."""
+    category = np.unique(np.array([code[:3] for code in codes], dtype=str), return_inverse=True)[1]
+    together = np.bincount(category, notes)[category]
+    return np.stack([np.log1p(notes), np.log1p(together), [float(len(code)) for code in codes]], axis=1)
+
+
+def truth_of(pairs: Pairs, truth: Any) -> Array:
+    """Whether each pair is true (P,), int8; truth CSR (N, L)."""
+    return cells(truth, pairs.rows, pairs.columns).astype(np.int8)
+
+
+def fit(params: PairParams, features: Array, truth: Array) -> Trees:
+    """The model of pairs, by one thread; features are rounded as `scores` rounds them."""
+    features = features.round(DIGITS)
+    # scikit-learn finds no bins for a feature that no pair has; no tree asks a constant.
+    features = np.where(np.isnan(features).all(axis=0), 0.0, features)
+    return fit_all(
+        features,
+        truth,
+        learning_rate=params.learning_rate,
+        max_iter=params.trees,
+        max_leaf_nodes=params.leaves,
+        min_samples_leaf=params.min_leaf,
+        l2_regularization=params.l2,
+        early_stopping=False,
+        random_state=params.seed,
+    )
+
+
+def scores(trees: Trees, pairs: Pairs, notes: int, width: int) -> sp.csr_matrix:
+    """Probabilities float32 (N, L), CSR: of the pairs alone."""
+    logits = trees.logits(pairs.features.round(DIGITS), np.zeros(1, np.int64))[:, 0]
+    data = np.maximum(expit(logits), LEAST).astype(np.float32)
+    indptr = np.searchsorted(pairs.rows, np.arange(notes + 1))
+    return sp.csr_matrix((data, pairs.columns.astype(np.int32), indptr), shape=(notes, width))
