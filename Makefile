@@ -58,11 +58,15 @@ lock: .venv/dev  ## resolve the locks anew from pyproject.toml (names, versions,
 	$(LOCK) --quiet --extra dev --constraint requirements/base.lock --output-file requirements/dev.lock
 
 # CodiEsp has 750 notes: every gold code is a label (the top 50 would cover 343 of 1,357 test pairs).
+# What coders call things: codes of the 2018 edition; names of the publishers' files where they were fetched; in Spanish, the
+# words that people marked in the train cases.
 LANGUAGE ?= en
+NAMES = $(if $(wildcard data/external/terminology),-S terminology.folder=data/external/terminology)
 codiesp: .venv/base  ## real open cases (after `chartcode fetch codiesp`), every gold code; LANGUAGE=es for Spanish
 	@git diff --quiet HEAD -- params.yaml || { echo "error: params.yaml differs from the last commit and an experiment builds on it; make reset, or commit"; exit 1; }
 	$(BIN)/dvc exp run -S data.source=codiesp -S codiesp.language=$(LANGUAGE) \
-		-S gold.top_k=null -S gold.min_count=1 -S silver.min_tokens=0
+		-S gold.top_k=null -S gold.min_count=1 -S silver.min_tokens=0 \
+		-S link.language=$(LANGUAGE) -S link.year=2018 -S link.learn_from=$(if $(filter es,$(LANGUAGE)),evidence,codes) $(NAMES)
 	@$(BIN)/chartcode compare
 
 pr: .venv/dev  ## what this branch moves against main, as a page with figures: reports/pr
