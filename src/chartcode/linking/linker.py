@@ -126,8 +126,8 @@ class Judge:
                 merged[code] = better
         ordered = sorted(merged.values(), key=lambda said: (-said["p"], not said["best"], said["code"]))
         named = {category(said["code"]) for said in ordered if said["dictionary"]}
-        first = next((said for said in ordered if category(said["code"]) in named), ordered[0])
-        return [first, *(said for said in ordered if said is not first)][: self._most]
+        first = [said for said in ordered if not named or category(said["code"]) in named][:1]
+        return [*first, *(said for said in ordered if said not in first)][: self._most]
 
     def _counts(self, fold: int) -> tuple[Array, Array, Array]:
         if fold not in self._of_fold:
