@@ -2,6 +2,7 @@
 
 Alone    python -m benchmarks.linking              on the hospital whose artifacts lie in data/
          python -m benchmarks.linking --ablate     the same again without each kind of name and each way to match
+         python -m benchmarks.linking --coder linked stacked    with what these coders' scores make of it
 
 Reads data/{bronze,silver,gold,terminology} (`make codiesp`, `dvc repro link`) and params `link`; writes nothing.
 - zero-shot: the code that the names prefer, learned from nothing. Calibrated: every candidate by its p. Codes count
@@ -26,7 +27,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chartcode.artifacts import Artifact, writing
-from chartcode.coders.base import gold_of
+from chartcode.coders.base import gold_of, listed, restored
 from chartcode.linking.linker import Linker
 from chartcode.linking.teach import LinkParams, link
 from chartcode.params import GoldParams, load
@@ -125,13 +126,35 @@ def mean_average_precision(found: Scores, truth: Truth) -> float:
     return total / len(truth)
 
 
-def places(mentions: Iterable[Mapping[str, Any]], about: Hospital, split: str, threshold: float) -> tuple[float, ...]:
-    """Precision, recall, F1 over (admission, code) pairs, right where a mention holds a marked span."""
+def stored(coder: str, data: Path) -> Scores:
+    """What a coder scored, val and test."""
+    found: dict[int, dict[str, float]] = {}
+    for split in ("val", "test"):
+        arrays = Artifact(data / "scores" / coder).npz(f"{split}.npz")
+        codes = [str(code) for code in arrays["codes"]]
+        for hadm_id, (columns, row) in zip(arrays["hadm_ids"].tolist(), listed(restored(arrays)), strict=True):
+            found[hadm_id] = {codes[c]: float(score) for c, score in zip(columns.tolist(), row.tolist(), strict=True)}
+    return found
+
+
+def places(
+    mentions: Iterable[Mapping[str, Any]], about: Hospital, split: str, threshold: float, by: Scores | None = None
+) -> tuple[float, ...]:
+    """Precision, recall, F1 over (admission, code) pairs, right where a mention holds a marked span.
+
+    `by` a coder's scores: its codes of `threshold` or more, each at every mention that may stand for it.
+    """
     said: dict[tuple[int, str], list[tuple[int, int]]] = defaultdict(list)
     for mention in mentions:
         hadm_id = about.admission[mention["note_id"]]
-        if about.split[hadm_id] == split and mention["p"] >= threshold:
-            said[hadm_id, mention["code"]].append((mention["start"], mention["end"]))
+        if about.split[hadm_id] != split:
+            continue
+        if by is None:
+            codes = [mention["code"]] if mention["p"] >= threshold else []
+        else:
+            codes = [a["code"] for a in mention["alternatives"] if by[hadm_id].get(a["code"], 0.0) >= threshold]
+        for code in codes:
+            said[hadm_id, code].append((mention["start"], mention["end"]))
     marked = {pair: spans for pair, spans in about.marked.items() if about.split[pair[0]] == split}
     hits = sum(
         any(0 <= s - a <= SLACK and 0 <= b - e <= SLACK for s, e in marked[pair] for a, b in own)
@@ -157,9 +180,8 @@ def line(name: str, numbers: Iterable[float], besides: str = "") -> None:
     print(f"| {name} | " + " | ".join(f"{number:.3f}" for number in numbers) + f" |{besides}")
 
 
-def judge(name: str, mentions: list[dict[str, Any]], about: Hospital) -> None:
-    """Rows of one way to link: codes, and places where evidence is marked."""
-    found = scores(mentions, about, zero_shot=False)
+def judge(name: str, found: Scores, about: Hospital) -> None:
+    """The row of one way to score codes."""
     val, test = about.of("val"), about.of("test")
     tau = chosen(lambda threshold: f1(found, val, threshold)[2])
     rows = [*f1(found, test, tau), mean_average_precision(found, test)]
@@ -167,10 +189,10 @@ def judge(name: str, mentions: list[dict[str, Any]], about: Hospital) -> None:
     line(f"{name} ({tau:.2f})", [*rows, *dev])
 
 
-def judge_places(name: str, mentions: list[dict[str, Any]], about: Hospital) -> None:
+def judge_places(name: str, mentions: list[dict[str, Any]], about: Hospital, by: Scores | None = None) -> None:
     """The row of places."""
-    tau = chosen(lambda threshold: places(mentions, about, "val", threshold)[2])
-    line(f"{name} ({tau:.2f})", [*places(mentions, about, "test", tau), places(mentions, about, "val", tau)[2]])
+    tau = chosen(lambda threshold: places(mentions, about, "val", threshold, by)[2])
+    line(f"{name} ({tau:.2f})", [*places(mentions, about, "test", tau, by), places(mentions, about, "val", tau, by)[2]])
 
 
 def error_kinds(mentions: list[dict[str, Any]], about: Hospital, threshold: float) -> None:
@@ -248,6 +270,7 @@ def speed(model: Path, data: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ablate", action="store_true", help="also without each part")
+    parser.add_argument("--coder", nargs="*", default=[], help="coders with scores in data/scores")
     asked = parser.parse_args()
     data, params = Path("data"), load(LinkParams)
     about = hospital(data)
@@ -269,20 +292,25 @@ def main() -> None:
                 mean_average_precision(first, val),
             ],
         )
-        judge("calibrated", mentions, about)
+        judge("calibrated", scores(mentions, about, zero_shot=False), about)
+        by = {coder: stored(coder, data) for coder in asked.coder}
+        for coder, found in by.items():
+            judge(coder, found, about)
         if asked.ablate:
             kinds = sorted(set(Artifact(data / "terminology").table("terms.parquet")["kind"].to_pylist()))
             for kind in kinds:
                 without = linked(data, Path(scratch) / kind, params, frozenset([kind]))[0].to_pylist()
-                judge(f"without names of kind {kind}", without, about)
-            for method in sorted({m["method"] for m in mentions} - {"exact"}):
-                judge(f"without {method} matches", [m for m in mentions if m["method"] != method], about)
-            judge(
-                "without negated and family mentions", [m for m in mentions if not (m["negated"] or m["family"])], about
-            )
+                judge(f"without names of kind {kind}", scores(without, about, zero_shot=False), about)
+            left_out = {f"without {m} matches": m for m in {m["method"] for m in mentions} - {"exact"}}
+            for name, method in sorted(left_out.items()):
+                judge(name, scores([m for m in mentions if m["method"] != method], about, zero_shot=False), about)
+            affirmed = [m for m in mentions if not (m["negated"] or m["family"])]
+            judge("without negated and family mentions", scores(affirmed, about, zero_shot=False), about)
         if about.marked:
             print("\n| places (threshold) | precision | recall | F1, test | F1, val |\n|:--|--:|--:|--:|--:|")
             judge_places("calibrated", mentions, about)
+            for coder, found in by.items():
+                judge_places(coder, mentions, about, found)
         found = scores(mentions, about, zero_shot=False)
         error_kinds(mentions, about, chosen(lambda threshold: f1(found, val, threshold)[2]))
         by_source(mentions, about)
