@@ -1,8 +1,8 @@
 """Gold: the label vocabulary, chosen from train patients, and the multi-hot matrix every coder is judged by.
 
 labels.npz          CSR int8 (N, L); row n is row n of silver's notes.parquet, column l is label_names.json[l]
-others.npz          CSR of ones (N, K), not stored, and codes (K,), sorted: the other codes of a note, no labels; a coder
-                    with a label space of its own may name them, and learn from train's
+others.npz          CSR of ones (N, K), codes (K,), sorted: the other codes of a note, no labels; a coder with a label
+                    space of its own may name them, and learn from train's
 hadm_ids.parquet    per row: subject_id, hadm_id, note_id, n_codes (distinct codes of the note, in or out of the labels)
 splits.parquet      per row: split
 facts.parquet       per row: n_tokens, age, sex, race, year; by these `evaluate` slices, which does not read silver
