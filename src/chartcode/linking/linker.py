@@ -65,11 +65,11 @@ class Judge:
     def offered(self, spotted: pa.Table, years: Array, folds: Array) -> Array:
         """Which of these mentions (M,) have any code: in train, a name that its own fold alone gives has none."""
         asked = zip(spotted["surface"].to_pylist(), years.tolist(), folds.tolist(), strict=True)
-        return np.array([bool(self._judged[self._place(surface, 0, year, fold)]) for surface, year, fold in asked], bool)
+        return np.array([bool(self._judged[self._place(name, 0, year, fold)]) for name, year, fold in asked], bool)
 
     def judge(self, spotted: pa.Table, years: Array, folds: Array, context: Array | None = None) -> pa.Table:
-        """MENTIONS of SPOTTED mentions (M,), all `offered`, of notes of these fiscal years (M,; 0: the latest) and folds
-        (M,).
+        """MENTIONS of SPOTTED mentions (M,), all `offered`, of notes of these fiscal years (M,; 0: the latest) and of
+        these folds (M,).
 
         `context` (M,) takes the place of their own.
         """

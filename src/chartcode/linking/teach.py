@@ -269,7 +269,7 @@ def _promises(
 def _judged(
     judge: Judge, mentions: Writer, rows: Mapping[str, int], years: Array, folds: Array
 ) -> Iterator[pa.RecordBatch]:
-    for spotted, row in _batches(mentions, rows):
-        offered = judge.offered(spotted, years[row], folds[row])
-        spotted, row = spotted.filter(pa.array(offered)), row[offered]
+    for found, of in _batches(mentions, rows):
+        offered = judge.offered(found, years[of], folds[of])
+        spotted, row = found.filter(pa.array(offered)), of[offered]
         yield from judge.judge(spotted, years[row], folds[row]).combine_chunks().to_batches()
