@@ -184,7 +184,7 @@ def shared_out(added: dict[tuple[int, int], float], spans: Sequence[Span], part:
 def blended(bias: float, weights: Sequence[float], scores: Sequence[FloatArray]) -> FloatArray:
     """The sigmoid of b + sum of w logit(score), float32 (N, L)."""
     found = np.empty(scores[0].shape, np.float32)
-    for part in _parts(*found.shape):
+    for part in _parts(found.shape[0], found.shape[1]):
         z = np.full(found[part].shape, bias)
         for weight, each in zip(weights, scores, strict=True):
             z += weight * _logit(each[part])
