@@ -183,9 +183,10 @@ def shared_out(added: dict[tuple[int, int], float], spans: Sequence[Span], part:
 
 def blended(bias: float, weights: Sequence[float], scores: Sequence[FloatArray]) -> FloatArray:
     """The sigmoid of b + sum of w logit(score), float32 (N, L)."""
-    found = np.empty(scores[0].shape, np.float32)
-    for part in _parts(found.shape[0], found.shape[1]):
-        z = np.full(found[part].shape, bias)
+    notes, labels = len(scores[0]), scores[0].shape[-1]
+    found = np.empty((notes, labels), np.float32)
+    for part in _parts(notes, labels):
+        z = np.full((part.stop - part.start, labels), bias)
         for weight, each in zip(weights, scores, strict=True):
             z += weight * _logit(each[part])
         found[part] = expit(z)
