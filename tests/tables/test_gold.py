@@ -30,6 +30,9 @@ def test_the_matrix_says_what_the_codes_say(tmp_path: Path) -> None:
     expected = {(d["hadm_id"], d["icd_code"]) for d in hospital.tables["diagnoses_icd"]}
     found = {(ids[row], names[column]) for row, column in zip(*labels.nonzero(), strict=True)}
     assert found == {(h, c) for h, c in expected if c in names}
+    outside = {(ids[row], read.other_codes[column]) for row, column in zip(*read.others.nonzero(), strict=True)}
+    assert outside == expected - found, "what is no label is kept apart, whole"
+    assert list(read.other_codes) == sorted({code for _, code in outside})
     assert labels.dtype.name == "int8"
     assert set(labels.data) == {1}
     assert ids == notes.table("notes.parquet")["hadm_id"].to_pylist()
