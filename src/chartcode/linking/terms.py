@@ -11,12 +11,24 @@ from typing import Literal
 import pyarrow as pa
 
 Kind = Literal[
-    "title", "inclusion", "lead", "index", "neoplasm", "gem", "ontology", "abbreviation", "alias", "mention", "user"
+    "title",
+    "inclusion",
+    "lead",  # a main term of the Alphabetic Index, nothing more said
+    "index",
+    "neoplasm",
+    "gem",
+    "ontology",
+    "cognate",  # Spanish, spelled from English
+    "abbreviation",
+    "alias",
+    "mention",  # words that people marked in train
+    "user",
 ]
 LANGUAGES = ("en", "es")
 # Of two codes for one name, that of the kind further to the front is meant, until train says otherwise.
 PREFERENCE: tuple[Kind, ...] = (
-    "user", "mention", "alias", "abbreviation", "lead", "title", "inclusion", "ontology", "gem", "neoplasm", "index"
+    "user", "mention", "alias", "abbreviation", "lead", "title", "inclusion", "ontology", "gem", "neoplasm", "index",
+    "cognate",
 )  # fmt: skip
 
 TERMS = pa.schema(

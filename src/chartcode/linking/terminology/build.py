@@ -18,6 +18,7 @@ from pydantic import Field
 
 from chartcode.linking.terminology import (
     abbreviations,
+    cognates,
     editions,
     folder,
     index,
@@ -81,6 +82,7 @@ def build(params: TerminologyParams) -> Terminology:
     gathering.take(_packaged(params, known))
     own = [row.name for row in abbreviations.own()]
     gathering.take(abbreviations.vanderbilt(files.get("vanderbilt", ()), own, gathering.code_of()))
+    gathering.take(cognates.names(gathering.rows()))
     kept = gathering.rows()
     if params.system == ICD10CM and "title" in params.kinds and "en" in params.spoken:
         kept += _untitled(codes, {row.code for row in kept})
