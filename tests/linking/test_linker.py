@@ -97,9 +97,12 @@ def test_mentions_do_not_depend_on_the_batch_they_come_in(tmp_path: Path) -> Non
 
 
 def test_a_name_that_its_own_fold_alone_gives_has_no_code_there() -> None:
+    """Nor has it what train puts beside it: without the fold nothing would be found there."""
     names = compile_terms(terms({"code": "I10", "name": "high pressure", "kind": "mention"}), ["en"], 8)
-    taught = untaught(names.candidates, 1, 3.0)
-    without = np.array([[0], [2]], np.int32), np.array([[0], [2]], np.int32)
+    beside = {"surface": 0, "code": "J189", "kind": "learned", "share": 1.0, "best": False}
+    pairs = pa.concat_tables([names.candidates, pa.Table.from_pylist([beside], names.candidates.schema)])
+    taught = untaught(pairs, 1, 3.0)
+    without = np.array([[4], [4]], np.int32), np.array([[0, 2], [2, 2]], np.int32)
     judge = Judge(taught, ["high pressure"], editions.Codes(CODES), 5, without)
     spotted = pa.table({"surface": pa.array([0, 0, 0], pa.int32())})
     assert judge.offered(spotted, np.zeros(3, int), np.array([0, 1, OF_ALL])).tolist() == [False, True, True]

@@ -140,6 +140,8 @@ class Judge:
                 merged[code] = better
         ordered = sorted(merged.values(), key=lambda said: (-said["p"], not said["best"], said["code"]))
         named = {category(said["code"]) for said in ordered if said["dictionary"]}
+        if not named and fold != OF_ALL:
+            return []  # without its fold there would be no such surface
         first = [said for said in ordered if not named or category(said["code"]) in named][:1]
         return [*first, *(said for said in ordered if said not in first)][: self._most]
 
