@@ -23,7 +23,10 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/add-your-hospital.md"
 DEMO = ROOT / "../shared/data/mimic-iv-demo"
 CODIESP = ROOT / "../shared/data/codiesp"
-COMMANDS = ("fetch", "link-mimic", "compare", "predict", "get", "seal", "doctor", "guard", "pr", "plots", "reproduced")
+COMMANDS = (
+    "fetch", "link-mimic", "compare", "predict", "link", "extract", "fit-note-types", "get", "seal", "doctor", "guard",
+    "pr", "plots", "reproduced",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -86,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a list of your own: name, code, perhaps system (default: fifty common)",
     )
     mentions.add_argument(
+        "--language",
+        choices=["en", "es"],
+        default="en",
+        help="of the notes, for a list (default: en; a model knows its)",
+    )
+    mentions.add_argument(
         "--min-p", type=float, default=0.0, metavar="P", help="leave out mentions below P (default: 0)"
     )
 
@@ -240,9 +246,11 @@ def _link(chosen: argparse.Namespace) -> None:
     from chartcode.linking import files
     from chartcode.linking.terminology.user import MINI
 
+    if not 0 <= chosen.min_p <= 1:
+        raise DataError("--min-p: from 0 to 1")
     model = chosen.model or Path("models/linker")
     if chosen.names is not None or (chosen.model is None and not model.is_dir()):
-        by = files.Names.of_list(chosen.names or MINI)
+        by = files.Names.of_list(chosen.names or MINI, chosen.language)
     else:
         by = files.Names.of_model(model)
     if chosen.out is not None:

@@ -12,16 +12,22 @@ from ruamel.yaml import YAML
 
 from chartcode.artifacts import MANIFEST, writing
 from chartcode.coders.known import CODERS
-from tests.coders.cases import CODES, cases
+from chartcode.linking.terminology import editions
+from chartcode.tables.schemas import EVIDENCE_SCHEMA
+from chartcode.tables.silver import CODES_SCHEMA
+from tests.coders.cases import CODES, NAMES, cases
 from tests.conftest import ROOT
 from tests.evaluation.conftest import write_gold
+from tests.linking.test_dictionary import terms
 
 SPLIT = np.repeat(["train", "val", "test"], [160, 50, 40])
-STAGES = ("encoder", *(name for name in CODERS if name != "ensemble"), "ensemble")
+STAGES = ("encoder", "link", *(name for name in CODERS if name != "ensemble"), "ensemble")
 SMALL = {
     "tfidf": {"min_df": 2},
     "laat": {"max_words": 60, "min_df": 2, "embedding": 8, "hidden": 8, "projection": 8, "epochs": 1},
     "transformer": {"tiny_pieces": 200, "tiny_hidden": 32, "max_tokens": 64, "projection": 8, "epochs": 1},
+    "linked": {"folds": 2, "trees": 5, "min_leaf": 5},
+    "stacked": {"trees": 5, "min_leaf": 5},
     "boosted": {"max_tokens": 64, "trees": 5, "min_leaf": 5},
 }
 
@@ -37,7 +43,10 @@ def made(folder: Path, shuffled: bool) -> Path:
     write_gold(folder, truth, SPLIT, list(CODES))
     ids = np.arange(len(SPLIT))
     about = {
+        "note_id": [f"{n}-DS-1" for n in ids.tolist()],
+        "subject_id": 10_000 + ids // 2,
         "hadm_id": 20_000 + ids,
+        "year": pa.nulls(len(ids), pa.int16()),
         "age": pa.array(ids % 90, pa.int16()),
         "sex": np.where(ids % 2, "F", "M").tolist(),
     }
@@ -45,6 +54,18 @@ def made(folder: Path, shuffled: bool) -> Path:
         for name, column in about.items():
             batch = batch.append_column(name, pa.array(column))
         writer.parquet("notes.parquet", batch)
+        coded = [
+            (10_000 + row // 2, 20_000 + row, "diagnoses", 10, CODES[label], 1)
+            for row, label in np.argwhere(truth).tolist()
+        ]
+        columns = [pa.array(c, f.type) for c, f in zip(zip(*coded, strict=True), CODES_SCHEMA, strict=True)]
+        writer.parquet("codes.parquet", pa.table(columns, schema=CODES_SCHEMA))
+    with writing(folder / "data/bronze", "synthetic") as writer:
+        writer.parquet("evidence.parquet", EVIDENCE_SCHEMA.empty_table())
+    with writing(folder / "data/terminology", "synthetic") as writer:
+        named = dict(zip(CODES, NAMES, strict=True))
+        writer.parquet("terms.parquet", terms(*({"code": code, "name": name} for code, name in named.items())))
+        writer.parquet("codes.parquet", editions.codes_table({2016: named}, {}))
     params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
     for section, change in SMALL.items():
         params[section] |= change

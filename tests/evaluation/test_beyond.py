@@ -104,7 +104,7 @@ def test_a_calibration_knows_codes_that_are_no_labels_and_sparse_scores(tmp_path
 
 def test_a_code_that_is_no_label_is_called_at_the_threshold_of_such_codes(tmp_path: Path) -> None:
     known = {"ships": "per_label", "global": 0.3, "none": 0.5, "per_label": {"A1": 0.25, "A2": 0.75}}
-    for name, others, tau in (("some", {OTHERS: 0.5}, 0.5), ("none", {OTHERS: None}, np.inf)):
+    for name, others, tau in (("some", 0.5, 0.5), ("nought", 0.0, 0.0), ("none", None, np.inf)):
         with writing(tmp_path / name, "test") as writer:
-            writer.json("thresholds.json", known | others)
+            writer.json("thresholds.json", known | {OTHERS: others})
         assert thresholds_of(Artifact(tmp_path / name), ["A2", "Z1", "A1"]).tolist() == [0.75, tau, 0.25]

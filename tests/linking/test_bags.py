@@ -50,3 +50,25 @@ def test_no_kept_window_crosses_an_exact_match_or_another_window(spans: list[tup
         touches = window.first < 4 and window.end > 2
         assert not touches or (window.first <= 2 and window.end >= 4 and window.stems > 2)
     assert all(one.end <= other.first for one, other in pairwise(kept))
+
+
+WINDOWS = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 5), st.integers(1, 4)), max_size=14)
+
+
+@given(WINDOWS, WINDOWS)
+def test_windows_are_kept_as_by_looking_at_every_pair(
+    some: list[tuple[int, int, int]], more: list[tuple[int, int, int]]
+) -> None:
+    windows = [Window(first, first + size, 0, stems) for first, size, stems in some]
+    exact: list[Window] = []
+    for first, size, stems in sorted(more):
+        if not exact or first >= exact[-1].end:
+            exact.append(Window(first, first + size, 1, stems))
+    taken, kept = list(exact), []
+    for window in sorted(windows, key=lambda w: (-w.stems, w.end - w.first, w.first)):
+        over = [other for other in taken if other.first < window.end and window.first < other.end]
+        larger = all(w.first >= window.first and w.end <= window.end and w.stems < window.stems for w in over)
+        if larger and not any(other in kept for other in over):
+            taken.append(window)
+            kept.append(window)
+    assert longest(exact, windows) == kept

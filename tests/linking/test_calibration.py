@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -42,6 +44,13 @@ def held(seed: int, notes: int, folds: int) -> Occurrences:
     return Occurrences(surfaces, codes, CODES, np.arange(notes) % folds)
 
 
+def stands_out(surface: np.ndarray[Any, Any], code: np.ndarray[Any, Any]) -> bool:
+    """Whether notes (N,) with a surface and notes (N,) with a code are the same far more often than by chance."""
+    together, seen, chance = (surface * code).sum(), surface.sum(), code.mean()
+    apart = together - seen * chance > APART * np.sqrt(seen * chance + 0.25)
+    return bool(together >= AT_LEAST and apart and (together + 3 * chance) / (seen + 3) >= 0.05)
+
+
 @settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(4, 40), st.integers(2, 4))
 def test_counts_are_those_of_a_loop_with_and_without_each_fold(seed: int, notes: int, folds: int) -> None:
@@ -55,7 +64,10 @@ def test_counts_are_those_of_a_loop_with_and_without_each_fold(seed: int, notes:
         assert row["together"] == both.sum()
         for fold in range(folds):
             others = given_.folds != fold
-            assert together_without[fold, place] == both[others].sum()
+            expected = both[others].sum()
+            if row["kind"] == LEARNED and not stands_out(surfaces[others, row["surface"]], has[others]):
+                expected = 0
+            assert together_without[fold, place] == expected
             assert seen_without[fold, row["surface"]] == surfaces[others, row["surface"]].sum()
     p = taught.p()
     for place, row in enumerate(rows):
@@ -75,11 +87,7 @@ def test_train_offers_just_the_pairs_that_stand_out(seed: int, notes: int) -> No
     expected = set()
     for surface in range(3):
         for column, code in enumerate(CODES):
-            together, seen = (surfaces[:, surface] * codes[:, column]).sum(), surfaces[:, surface].sum()
-            chance = codes[:, column].mean()
-            stands_out = together - seen * chance > APART * np.sqrt(seen * chance + 0.25)
-            likely = (together + 3 * chance) / (seen + 3) >= 0.05
-            if together >= AT_LEAST and stands_out and likely and (surface, code) not in known:
+            if stands_out(surfaces[:, surface], codes[:, column]) and (surface, code) not in known:
                 expected.add((surface, code))
     rows = taught.candidates.to_pylist()
     assert {(r["surface"], r["code"]) for r in rows if r["kind"] == LEARNED} == expected
@@ -114,3 +122,19 @@ def test_a_factor_is_what_came_over_what_was_promised() -> None:
     assert taught.factors["negated"] == pytest.approx(0.5, abs=0.01)
     assert taught.factors["family"] == UNUSED["family"]
     assert with_factors(taught, {"negated": 10.0}, {"negated": 90.0}).factors["negated"] == 1.0
+
+
+def test_a_pair_that_needs_the_notes_of_a_fold_is_not_offered_to_them() -> None:
+    """Of two notes with the pair each has one other: that it is offered at all would tell both their code."""
+    surfaces = np.zeros((40, 3), np.int8)
+    surfaces[:2, 0] = surfaces[2:6, 1] = 1
+    codes = np.zeros((40, 4), np.int8)
+    codes[:2, 3] = codes[2:6, 2] = 1
+    given_ = Occurrences(sp.csr_matrix(surfaces), sp.csr_matrix(codes), CODES, np.arange(40) % 4)
+    taught, _, without = learn(NAMES.slice(0, 0), given_, 3.0, 0.05)
+    assert [(r["surface"], r["code"], r["together"]) for r in taught.candidates.to_pylist()] == [
+        (0, "D", 2),
+        (1, "C", 4),
+    ]
+    assert without[:, 0].tolist() == [0, 0, 2, 2]
+    assert without[:, 1].tolist() == [3, 3, 3, 3]

@@ -73,3 +73,11 @@ def test_long_names_numbers_and_other_languages_are_left_out() -> None:
         {"code": "C00", "name": "diabetes", "language": "es"},
     )
     assert len(compile_terms(table, ["en"], 4).surfaces) == 0
+
+
+def test_a_name_that_a_list_gives_is_none_of_train_too() -> None:
+    """Or a train note would lose a name of the dictionary for being marked in that very note."""
+    rows = [{"code": "J189", "name": "pneumonia", "kind": kind} for kind in ("mention", "title", "mention")]
+    rows += [{"code": "J180", "name": "pneumonia", "kind": "mention"}]
+    kinds = {r["code"]: r["kind"] for r in compile_terms(terms(*rows), ["en"], 8).candidates.to_pylist()}
+    assert kinds == {"J189": "title", "J180": "mention"}

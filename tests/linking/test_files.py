@@ -131,3 +131,38 @@ def test_no_note_has_no_mention() -> None:
     empty = Names.of_list(MINI).table(pa.array([], pa.string()), pa.array([], pa.string()))
     assert empty.schema.equals(FOUND)
     assert len(empty) == 0
+
+
+def test_spanish_notes_are_read_by_spanish_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "nota.txt").write_text("Hipertensi\u00f3n y asma, sin neumoni\u0301a.", encoding="utf-8")
+    assert main(["link", str(tmp_path / "nota.txt"), "--names", str(MINI), "--language", "es"]) == 0
+    found = capsys.readouterr().out.splitlines()[1:]
+    assert len(found) == 3
+    assert [line.endswith("negated (sin)") for line in found] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["missing.txt"], "file is missing"), (["bad.txt"], "UTF-8"), (["bad.txt", "--out", "o.csv"], "UTF-8"),
+        (["note.txt", "--out", "out.xls"], "name it"), (["note.txt", "--out", "bad.txt"], "exists"),
+        (["note.txt", "--model", "nowhere"], "nowhere"), (["note.txt", "--min-p", "nan"], "--min-p"),
+        (["empty.csv", "--out", "o.csv"], "empty.csv"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_one_line_and_leaves_nothing(
+    tmp_path: Path,
+    arguments: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("note.txt").write_text("HTN")
+    Path("bad.txt").write_bytes(b"\xff\xfe\xfa")
+    before = sorted(tmp_path.iterdir())
+    assert main(["link", *arguments]) == 1
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert len(printed.err.strip().splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == before

@@ -12,7 +12,7 @@ from chartcode.artifacts import Artifact, writing
 from chartcode.errors import ArtifactError
 from chartcode.linking.calibration import UNUSED, untaught
 from chartcode.linking.dictionary import compile_terms
-from chartcode.linking.linker import Linker, save
+from chartcode.linking.linker import OF_ALL, Judge, Linker, save
 from chartcode.linking.mentions import MENTIONS
 from chartcode.linking.terminology import editions
 from chartcode.tables.cleaning import clean_batch
@@ -94,3 +94,27 @@ def test_mentions_do_not_depend_on_the_batch_they_come_in(tmp_path: Path) -> Non
         alone = read.mentions(notes(texts[row]))
         mine = whole.filter(pa.compute.equal(whole["note_id"], f"n{row}"))
         assert alone.drop_columns(["note_id"]).equals(mine.drop_columns(["note_id"]))
+
+
+def test_a_name_that_its_own_fold_alone_gives_has_no_code_there() -> None:
+    """Nor has it what train puts beside it: without the fold nothing would be found there."""
+    names = compile_terms(terms({"code": "I10", "name": "high pressure", "kind": "mention"}), ["en"], 8)
+    beside = {"surface": 0, "code": "J189", "kind": "learned", "share": 1.0, "best": False}
+    pairs = pa.concat_tables([names.candidates, pa.Table.from_pylist([beside], names.candidates.schema)])
+    taught = untaught(pairs, 1, 3.0)
+    without = np.array([[4], [4]], np.int32), np.array([[0, 2], [2, 2]], np.int32)
+    judge = Judge(taught, ["high pressure"], editions.Codes(CODES), 5, without)
+    spotted = pa.table({"surface": pa.array([0, 0, 0], pa.int32())})
+    assert judge.offered(spotted, np.zeros(3, int), np.array([0, 1, OF_ALL])).tolist() == [False, True, True]
+
+
+def test_what_is_remembered_of_judgements_does_not_grow_with_the_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = notes("HTN. No pneumonia.", "CKD stage 3", years=[2018, 2023])
+    expected = linker(tmp_path / "one").mentions(batch)
+    monkeypatch.setattr("chartcode.linking.linker.REMEMBERED", 2)
+    read = linker(tmp_path / "two")
+    for _ in range(3):
+        assert read.mentions(batch).equals(expected)
+        assert read.judge.remembered <= 3

@@ -167,3 +167,17 @@ def test_evidence_gives_names_and_is_asked_for_only_where_there_is_some(tmp_path
     assert len(told) == 98
     assert {(m["code"], m["source"]) for m in told} == {("Z00", "mention")}
     assert "Q99" not in {a["code"] for m in mentions for a in m["alternatives"]}
+
+
+def test_a_hospital_without_icd_10_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = small(tmp_path)
+    silver = Artifact(folder / "data/silver")
+    codes, notes = silver.table("codes.parquet"), silver.table("notes.parquet")
+    with writing(folder / "data/silver", "test") as writer:
+        older = pa.array([9] * len(codes), codes.schema.field("icd_version").type)
+        writer.parquet("codes.parquet", codes.set_column(3, codes.schema.field("icd_version"), older))
+        writer.parquet("notes.parquet", notes)
+    with pytest.raises(DataError, match=r"codes\.parquet: no ICD-10 code in gold\.tables"):
+        run(folder)
+    mentions, _ = run(folder, learn_from="nothing")
+    assert mentions

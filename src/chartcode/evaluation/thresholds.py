@@ -68,7 +68,8 @@ def thresholds_of(evaluation: Artifact, codes: Sequence[str], kind: str | None =
     """
     known = evaluation.json("thresholds.json")
     kind = kind or known["ships"]
-    labels, rest = known["per_label"], np.float32(known.get(OTHERS) or beyond.NEVER)
+    labels, rest = known["per_label"], known.get(OTHERS)
+    rest = beyond.NEVER if rest is None else np.float32(rest)
     if not labels.keys() <= set(codes) or (OTHERS not in known and labels.keys() != set(codes)):
         raise ArtifactError(f"{evaluation.folder}: thresholds of other codes than the model has; take those of its run")
     of_labels = labels if kind == "per_label" else dict.fromkeys(labels, known["none" if kind == "none" else "global"])

@@ -90,14 +90,16 @@ class _Numbers(dict[str, int]):
 
 def longest(exact: Sequence[Window], windows: Sequence[Window]) -> list[Window]:
     """Windows kept beside the exact matches: longer than any exact match they touch, then none over another."""
-    taken: list[Window] = list(exact)
+    owner = {word: window for window in exact for word in range(window.first, window.end)}
+    held: set[int] = set()  # words of what is kept
     kept: list[Window] = []
     for window in sorted(windows, key=lambda w: (-w.stems, w.end - w.first, w.first)):
-        over = [other for other in taken if other.first < window.end and window.first < other.end]
+        words = range(window.first, window.end)
+        over = {owner[word] for word in words if word in owner}
         inside = all(
             window.first <= other.first and other.end <= window.end and other.stems < window.stems for other in over
         )
-        if inside and not any(other in kept for other in over):
-            taken.append(window)
+        if inside and held.isdisjoint(words):
+            held.update(words)
             kept.append(window)
     return kept

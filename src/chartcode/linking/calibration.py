@@ -83,7 +83,9 @@ def untaught(candidates: pa.Table, surfaces: int, strength: float) -> Calibratio
 def learn(candidates: pa.Table, held: Occurrences, strength: float, min_p: float) -> tuple[Calibration, Array, Array]:
     """The calibration of all train, and counts without each fold: seen (K, S), together (K, P), int32.
 
-    A pair that only train offers is kept when p is `min_p` or more. Factors are the defaults; see `with_factors`.
+    A pair that only train offers is kept when p is `min_p` or more, and is together 0 times without a fold whose notes
+    it needs for that: or that it is offered would tell the notes of the fold their own codes. Factors are the defaults;
+    see `with_factors`.
     """
     surfaces = held.surfaces.shape[1]
     seen = np.asarray(held.surfaces.sum(axis=0)).ravel().astype(np.int32)
@@ -104,7 +106,22 @@ def learn(candidates: pa.Table, held: Occurrences, strength: float, min_p: float
     learned = np.array([kind == LEARNED for kind in candidates["kind"].to_pylist()], bool)
     prior[learned] = chance[columns[learned]]
     taught = Calibration(candidates, seen, prior, dict(UNUSED), strength)
-    return taught, seen - seen_of, together - together_of
+    seen_without, together_without = seen - seen_of, together - together_of
+    for fold in range(folds):
+        chance = np.asarray(held.codes[np.flatnonzero(held.folds != fold)].sum(axis=0)).ravel()
+        chance = chance[columns[learned]] / max(1, int((held.folds != fold).sum()))
+        both = together_without[fold, learned]
+        told = _stands_out(both, seen_without[fold, rows[learned]], chance, strength, min_p)
+        together_without[fold, learned] = np.where(told, both, 0)
+    return taught, seen_without, together_without
+
+
+def _stands_out(together: Array, seen: Array, chance: Array, strength: float, min_p: float) -> Array:
+    """Which pairs (P,) train offers, by notes with both, with the surface, and the share of all with the code."""
+    expected = seen * chance
+    p = (together + strength * chance) / (seen + strength)
+    found: Array = (together >= AT_LEAST) & (p >= min_p) & (together - expected > APART * np.sqrt(expected + 0.25))
+    return found
 
 
 def _with_learned(candidates: pa.Table, held: Occurrences, seen: Array, strength: float, min_p: float) -> pa.Table:
@@ -118,9 +135,7 @@ def _with_learned(candidates: pa.Table, held: Occurrences, seen: Array, strength
         some = often[start : start + _BLOCK]
         counted = (by_surface[some].astype(np.int32) @ codes.astype(np.int32)).tocoo()
         surface, code, together = some[counted.row], counted.col, counted.data
-        expected = seen[surface] * chance[code]
-        p = (together + strength * chance[code]) / (seen[surface] + strength)
-        kept = (together >= AT_LEAST) & (p >= min_p) & (together - expected > APART * np.sqrt(expected + 0.25))
+        kept = _stands_out(together, seen[surface], chance[code], strength, min_p)
         pairs = zip(surface[kept].tolist(), (held.names[c] for c in code[kept].tolist()), strict=True)
         added.extend(pair for pair in pairs if pair not in known)
     if not added:

@@ -63,7 +63,10 @@ def compile_terms(terms: pa.Table, languages: Sequence[str], most_words: int) ->
             senses = found.setdefault((key, cased, tuple(sorted(sections))), {})
             known = senses.get(code)
             here = (rank[kind], float(share))
-            senses[code] = here if known is None else (min(known[0], here[0]), max(known[1], here[1]))
+            if known is not None:  # what a list says too is no name that train gives
+                listed = [number for number, _ in (known, here) if number != rank["mention"]]
+                here = (min(listed, default=known[0]), max(known[1], here[1]))
+            senses[code] = here
     return _tables(found)
 
 

@@ -68,8 +68,11 @@ class Names:
         return cls(Linker.load(Artifact(folder)), ICD10CM, concepts)
 
     @classmethod
-    def of_list(cls, path: Path) -> Self:
-        """A list of names and codes. Raises DataError naming file, column and line of what is wrong."""
+    def of_list(cls, path: Path, language: str = "en") -> Self:
+        """A list of names and codes, for notes in this language, in which its names are read as well.
+
+        Raises DataError naming file, column and line of what is wrong.
+        """
         found = list(names(path))
         if not found:
             raise DataError(f"{path}: holds no name; columns are name, code, and perhaps system and language")
@@ -79,14 +82,15 @@ class Names:
         if system == ICD10CM:  # what clinicians call these codes besides
             listed = {row.code for row in own}
             own += [row for row in (*abbreviations.own(), *tabular.aliases()) if row.code in listed or not row.code]
-        terms = pa.Table.from_pylist([row._asdict() | {"sections": list(row.sections)} for row in own], schema=TERMS)
-        dictionary = compile_terms(terms, ["en", "es"], MOST_WORDS)
+        as_read = ({"sections": list(row.sections), "language": language} for row in own)
+        rows = [row._asdict() | more for row, more in zip(own, as_read, strict=True)]
+        dictionary = compile_terms(pa.Table.from_pylist(rows, schema=TERMS), [language], MOST_WORDS)
         first = {row.code: row.name for row in reversed(own) if row.code}
-        rows = [{"code": code, "title": name, "billable": True} for code, name in sorted(first.items())]
-        codes = Codes(pa.Table.from_pylist(rows, schema=CODES))
+        titles = [{"code": code, "title": name, "billable": True} for code, name in sorted(first.items())]
+        codes = Codes(pa.Table.from_pylist(titles, schema=CODES))
         taught = untaught(dictionary.candidates, len(dictionary.surfaces), STRENGTH)
         judge = Judge(taught, dictionary.surfaces["key"].to_pylist(), codes, ALTERNATIVES)
-        return cls(Linker(Spotter(dictionary.surfaces, "en"), judge, codes, 0), system, _concepts(path))
+        return cls(Linker(Spotter(dictionary.surfaces, language), judge, codes, 0), system, _concepts(path))
 
     def text(self, note: str, min_p: float = 0.0) -> pa.Table:
         """The mentions of one note, schema FOUND."""

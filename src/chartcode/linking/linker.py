@@ -23,6 +23,7 @@ from chartcode.linking.terminology.editions import Codes
 Array = np.ndarray[Any, Any]
 SIDES = len(ORDER) + 1
 OF_TRAIN = (LEARNED, "mention")  # kinds of names that train gives
+REMEMBERED = 200_000  # judgements kept for the next batch, about 2 kB each; others are made anew
 OF_ALL = -1  # fold of a note that train does not hold: judged by what all of train teaches
 
 
@@ -62,8 +63,14 @@ class Judge:
         """Every code that a mention may stand for, whatever the year, sorted."""
         return sorted(set(self._names))
 
+    @property
+    def remembered(self) -> int:
+        """How many judgements are kept for what comes next."""
+        return len(self._judged)
+
     def offered(self, spotted: pa.Table, years: Array, folds: Array) -> Array:
         """Which of these mentions (M,) have any code: in train, a name that its own fold alone gives has none."""
+        self._forget()
         asked = zip(spotted["surface"].to_pylist(), years.tolist(), folds.tolist(), strict=True)
         return np.array([bool(self._judged[self._place(name, 0, year, fold)]) for name, year, fold in asked], bool)
 
@@ -73,6 +80,7 @@ class Judge:
 
         `context` (M,) takes the place of their own.
         """
+        self._forget()
         surfaces = spotted["surface"].to_numpy()
         context = contexts(spotted) if context is None else context
         asked = zip(surfaces.tolist(), context.tolist(), years.tolist(), folds.tolist(), strict=True)
@@ -91,6 +99,12 @@ class Judge:
         }
         columns = [judged[f.name] if f.name in judged else spotted[f.name] for f in MENTIONS]
         return pa.table(columns, schema=MENTIONS)
+
+    def _forget(self) -> None:
+        """Memory stays flat however many notes there are: what was judged depends on nothing before it."""
+        if len(self._judged) > REMEMBERED:
+            self._number.clear()
+            self._judged.clear()
 
     def _place(self, surface: int, context: int, year: int, fold: int) -> int:
         asked = (surface, context, year, fold)
@@ -126,6 +140,8 @@ class Judge:
                 merged[code] = better
         ordered = sorted(merged.values(), key=lambda said: (-said["p"], not said["best"], said["code"]))
         named = {category(said["code"]) for said in ordered if said["dictionary"]}
+        if not named and fold != OF_ALL:
+            return []  # without its fold there would be no such surface
         first = [said for said in ordered if not named or category(said["code"]) in named][:1]
         return [*first, *(said for said in ordered if said not in first)][: self._most]
 

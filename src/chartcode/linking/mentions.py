@@ -91,9 +91,9 @@ class Spotter:
         places: list[tuple[int, int, int]] = []  # start, end, key; or -2 - surface of a window
         for window in windows:
             places.append((words.starts[window.first], words.ends[window.end - 1], -2 - window.surface))
-        covered = [(window.first, window.end) for window in windows]
+        covered = {word for window in windows for word in range(window.first, window.end)}
         for first, end, key in matches:
-            if not any(a < end and first < b for a, b in covered):
+            if covered.isdisjoint(range(first, end)):
                 places.append((words.starts[first], words.ends[end - 1], key))
         places.sort()
         named = self._short_forms(text, places) if "(" in text else {}
@@ -124,24 +124,25 @@ class Spotter:
         Places of short forms that no name covers are added.
         """
         defined: dict[str, int] = {}
+        ending = {end: (start, key) for start, end, key in places}
         for definition in definitions(text):
             long = text[definition.long_start : definition.long_end]
-            ending = [
-                key for start, end, key in places if definition.long_start <= start and end == definition.long_end
-            ]
-            if ending and ending[0] >= 0:
-                defined[definition.short] = self._senses.surface(ending[0], long, PREAMBLE)
+            start, key = ending.get(definition.long_end, (-1, -1))
+            if start >= definition.long_start and key >= 0:
+                defined[definition.short] = self._senses.surface(key, long, PREAMBLE)
             elif is_cased(definition.short):
                 defined[definition.short] = -1
-        taken = [(start, end) for start, end, _ in places]
+        taken = bytearray(len(text))
+        for start, end, _ in places:
+            taken[start:end] = b"\1" * (end - start)
         for form, surface in defined.items():
             if surface < 0:
                 continue
             for start in _occurrences(text, form):
                 end = start + len(form)
-                if all(end <= a or b <= start for a, b in taken):
+                if not any(taken[start:end]):
                     places.append((start, end, -1))
-                    taken.append((start, end))
+                    taken[start:end] = b"\1" * (end - start)
         places.sort()
         return defined
 

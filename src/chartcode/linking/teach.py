@@ -77,6 +77,11 @@ def link(
     codes_table = terminology.table("codes.parquet")
     codes = Codes(codes_table)
     truth = silver.table("codes.parquet").filter((pc.field("icd_version") == 10) & pc.field("table").isin(list(tables)))
+    if params.learn_from != "nothing" and not len(truth):
+        raise DataError(
+            f"{silver.folder}/codes.parquet: no ICD-10 code in gold.tables, and link learns from no other; "
+            "set link.learn_from to nothing"
+        )
     terms = terminology.table("terms.parquet")
     if params.learn_from == "evidence":
         terms = pa.concat_tables([terms, evidence_terms(gold, bronze, truth, params.language)])
