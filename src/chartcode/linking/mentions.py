@@ -26,7 +26,7 @@ ALTERNATIVE = pa.struct(
     [
         ("code", pa.string()),
         ("p", pa.float32()),
-        ("seen", pa.int32()),  # train notes that hold this surface, affirmed
+        ("seen", pa.int32()),  # train notes that hold this surface (calibration.py)
         ("together", pa.int32()),  # of them, those with the code
         ("dictionary", pa.bool_()),  # a name says so; else train alone does
         ("best", pa.bool_()),  # the code that the names prefer
