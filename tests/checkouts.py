@@ -88,7 +88,7 @@ def make_checkout(folder: Path, coders: Sequence[str] = ("tfidf",)) -> Path:
     copy_tree(folder)
     keep_coders(folder, coders)
     params = (folder / "params.yaml").read_text()
-    # Whatever the branch's own source is; and words are taken away for few codes, each of which is 24 readings of a note.
+    # Whatever the branch's own source is; and words are taken away for few codes, each of which is 24 readings.
     for key, value in (("source", "synthetic"), ("patients", "150"), ("faithful_pairs", "16")):
         params = re.sub(rf"^  {key}: .*$", f"  {key}: {value}", params, flags=re.MULTILINE)
     (folder / "params.yaml").write_text(params)

@@ -1,14 +1,14 @@
 """P(code | surface): how often a note that holds a name is coded so, learned from train.
 
 - p = (together + m p0) / (seen + m): of the `seen` train notes that hold the surface, neither negated nor hypothetical
-  nor a relative's, `together` have the code; a beta prior of mean p0 and strength m. Candidates are the dictionary's codes, and codes that train puts beside
-  the surface far more often than chance (z > 2.5).
+  nor a relative's, `together` have the code; a beta prior of mean p0 and strength m. Candidates are the dictionary's
+  codes, and codes that train puts beside the surface far more often than chance (z > 2.5).
 - p0 is pooled over all surfaces seen whose preferred code a name of that kind gives, so a surface that train never
   saw is as sure as its kind. Without train it is .35 for the preferred code and .12 for another one (measured on
   CodiEsp by the prototype behind this).
 - A mention in a context (negated, a relative's ...) has p times one factor a context: what its codes came to over
-  what p promised, in train notes where the surface is not affirmed besides. It is never dropped. A name found by its bag of
-  words has a factor likewise.
+  what p promised, in train notes where the surface is not affirmed besides. It is never dropped. A name found by its
+  bag of words has a factor likewise.
 - Out-of-fold: without the notes of one fold of patients, for who learns from mentions of train notes.
 
 This step, not the names, makes a dictionary win: the SNOMED CT entity linking challenge on MIMIC-IV notes (2024) was

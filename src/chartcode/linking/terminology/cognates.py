@@ -1,9 +1,9 @@
 """Spanish names made of English ones: medicine's Greek and Latin words are spelled by rule in both languages.
 
 hydronephrosis -> hidronefrosis, acute pyelonephritis -> pielonefritis aguda, scoliosis -> escoliosis. One word, or up
-to two adjectives before a noun, which follow it in Spanish and take its gender. Nouns and adjectives that are no cognates
-(stone, heart) stand in cognates.csv. No accents: the matcher folds them away. A name that nobody writes never matches;
-one that means something else gets its p from train.
+to two adjectives before a noun, which follow it in Spanish and take its gender. Nouns and adjectives that are no
+cognates (stone, heart) stand in cognates.csv. No accents: the matcher folds them away. A name that nobody writes never
+matches; one that means something else gets its p from train.
 """
 
 from __future__ import annotations
