@@ -49,7 +49,7 @@ def notes(*texts: str, years: list[int | None] | None = None) -> pa.RecordBatch:
 
 
 def test_offsets_are_code_points_of_the_source_note(tmp_path: Path) -> None:
-    source = "Pt 👩 of __________ [**name**]  with   hyper-\ttension\r\nand   HTN, CKD  stage 3"
+    source = "Pt 👩 of __________ [**name**]  with   hyper-\ttension\r\nand   HTN, CKD  stage 3"  # guard: invented
     table = linker(tmp_path / "l").mentions(notes(source))
     assert table.schema == MENTIONS
     found = {source[m["start"] : m["end"]]: m["code"] for m in table.to_pylist()}
