@@ -1,7 +1,7 @@
 """Judge one coder's evidence: does it agree with what people marked, and is it what moves the score?
 
-Reads    models/<coder>, data/silver, data/gold, data/bronze (marked evidence), data/evaluation/<coder> (threshold)
-Writes   metrics/<coder>/evidence.json (Git: aggregates only), data/explained/<coder> (cache: spans)
+Reads    models/<coder>, data/silver, data/gold, data/bronze, data/mentions, data/{scores,evaluation}/<coder>
+Writes   metrics/<coder>/evidence.json (Git: aggregates only), data/explained/<coder> (cache: spans, codes)
 Params   explain, evaluate (bootstrap)
 Alone    python -m stages.explain tfidf
 """
@@ -19,12 +19,14 @@ from chartcode.params import EvaluateParams, ExplainParams, load
 def main() -> None:
     """Run the stage."""
     name = coder_named(sys.argv, "explain")
-    silver, gold, bronze = (Artifact(f"data/{layer}") for layer in ("silver", "gold", "bronze"))
-    model, evaluation = Artifact(f"models/{name}"), Artifact(f"data/evaluation/{name}")
-    found = explain(
-        name, load_coder(model), silver, gold, bronze, evaluation, load(ExplainParams), load(EvaluateParams)
+    silver, gold, bronze, mentions = (Artifact(f"data/{layer}") for layer in ("silver", "gold", "bronze", "mentions"))
+    model, scores, evaluation = (
+        Artifact(f"{folder}/{name}") for folder in ("models", "data/scores", "data/evaluation")
     )
-    metrics, cached = save(found, [silver, gold, bronze, model, evaluation], code_digest("stages/explain.py"))
+    layers = (silver, gold, bronze, mentions, scores, evaluation)
+    found = explain(name, load_coder(model), *layers, load(ExplainParams), load(EvaluateParams))
+    inputs = [*layers, model]
+    metrics, cached = save(found, inputs, code_digest("stages/explain.py"))
     test = found.numbers["test"]
     log("explain").info(
         "test",

@@ -1,6 +1,7 @@
 """One run as a page for people: results, evidence, data card, model card; HTML that opens offline, and Markdown.
 
-Reads    metrics/<coder>, data/{bronze,silver,gold}, models/<coder>, data/evaluation/<coder>, data/explained/<coder>
+Reads    metrics/<coder>, metrics/stages, data/{bronze,silver,gold,mentions}, models/<coder>,
+         data/{evaluation,explained}/<coder>
 Writes   reports/<coder>/report.html, report.md
 Params   gold
 Alone    python -m stages.report tfidf
@@ -20,9 +21,9 @@ from chartcode.report.write import Run, save
 def main() -> None:
     """Run the stage."""
     name = coder_named(sys.argv, "report")
-    layers = [Artifact(f"data/{layer}") for layer in ("bronze", "silver", "gold")]
-    made = [Artifact(f"{folder}/{name}") for folder in ("models", "data/evaluation", "data/explained")]
-    run = Run(name, *layers, *made, Path("metrics") / name)
+    bronze, silver, gold, mentions = (Artifact(f"data/{layer}") for layer in ("bronze", "silver", "gold", "mentions"))
+    model, judged, explained = (Artifact(f"{kind}/{name}") for kind in ("models", "data/evaluation", "data/explained"))
+    run = Run(name, bronze, silver, gold, mentions, model, judged, explained, Path("metrics") / name)
     log("report").info("written", page=f"{save(run, load(GoldParams), code_digest('stages/report.py'))}")
 
 

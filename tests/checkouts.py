@@ -73,7 +73,7 @@ def keep_coders(folder: Path, coders: Sequence[str]) -> None:
     pipeline = yaml.load(path)
     others = set(CODERS) - set(coders)
     others |= {"encoder"} if {"transformer", "boosted"} <= others else set()
-    others |= {"terminology", "link", "extract"} if {"linked", "stacked"} <= others else set()
+    others |= {"extract"} if {"linked", "stacked"} <= others else set()
     pipeline["vars"][0]["coders"] = list(coders)
     for part in ("stages", "artifacts"):
         pipeline[part] = {name: value for name, value in pipeline[part].items() if name not in others}

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from chartcode.artifacts import Artifact, writing
-from chartcode.coders.base import gold_of, labelled_notes
+from chartcode.coders.base import gold_of, labelled_notes, write_scores
 from chartcode.coders.known import coder_named
 from chartcode.coders.tfidf import TfidfCoder
 from chartcode.errors import DataError
@@ -29,9 +29,12 @@ from chartcode.tables.cleaning import clean_batch
 from chartcode.tables.schemas import EVIDENCE_SCHEMA
 from tests.coders.test_tfidf import CODES, PARAMS, notes
 from tests.evaluation.conftest import write_gold
+from tests.linking.test_dictionary import terms
+from tests.linking.test_linker import linker
 
 SPLIT = np.repeat(["train", "val", "test"], [200, 60, 80])
 TELLING = {"I10": re.compile("Hypertension|high BP"), "E119": re.compile("metformin dose")}
+NAMES = terms({"code": "I10", "name": "hypertension"}, {"code": "E1165", "name": "metformin dose"})
 EVALUATE = EvaluateParams(threshold="global", calibrate="none", cross_fit=False, top_k=[5], bootstrap_rounds=50, seed=1)
 
 
@@ -62,9 +65,16 @@ def made(folder: Path, *, marked: bool = True, shuffled: bool = False) -> Path:
         writer.parquet("notes.parquet", pa.table(silver))
     write_gold(folder, truth, SPLIT, list(CODES))
     silver_read, gold = Artifact(folder / "data/silver"), Artifact(folder / "data/gold")
-    train = labelled_notes(silver_read, gold_of(silver_read, gold), "train")
+    labels = gold_of(silver_read, gold)
+    train = labelled_notes(silver_read, labels, "train")
     with writing(folder / "models/tfidf", "synthetic") as writer:
         TfidfCoder.fit(PARAMS, train, train, writer)
+    coder = TfidfCoder.load(Artifact(folder / "models/tfidf"))
+    with writing(folder / "data/scores/tfidf", "synthetic") as writer:
+        write_scores(writer, coder, labelled_notes(silver_read, labels, "val", "test"))
+    batch = pa.table({**silver, "sections": cleaned.field("sections")}).combine_chunks().to_batches()[0]
+    with writing(folder / "data/mentions", "synthetic") as writer:
+        writer.parquet("mentions.parquet", linker(folder / "linker", names=NAMES).mentions(batch))
     with writing(folder / "data/evaluation/tfidf", "synthetic") as writer:
         writer.json("thresholds.json", thresholds(0.5))
     return folder
@@ -76,13 +86,15 @@ def thresholds(tau: float) -> dict[str, Any]:
 
 
 def run(folder: Path, most: int | None = None, pairs: int | None = None) -> Explained:
-    silver, gold, bronze, evaluation = (
-        Artifact(folder / "data" / name) for name in ("silver", "gold", "bronze", "evaluation/tfidf")
+    silver, gold, bronze, mentions, scores, evaluation = (
+        Artifact(folder / "data" / name)
+        for name in ("silver", "gold", "bronze", "mentions", "scores/tfidf", "evaluation/tfidf")
     )
+    layers = (silver, gold, bronze, mentions, scores, evaluation)
     coder = TfidfCoder.load(Artifact(folder / "models/tfidf"))
     params = ExplainParams(notes=most, faithful_pairs=pairs, seed=3)
-    found = explain("tfidf", coder, silver, gold, bronze, evaluation, params, EVALUATE)
-    save(found, [silver, gold, bronze, evaluation], "code", metrics=folder / "metrics", data=folder / "data")
+    found = explain("tfidf", coder, *layers, params, EVALUATE)
+    save(found, layers, "code", metrics=folder / "metrics", data=folder / "data")
     return found
 
 
@@ -167,6 +179,7 @@ def test_every_span_is_of_a_true_or_called_code(hospital: Path) -> None:
 def test_test_labels_move_nothing_of_val_and_no_boundary(tmp_path: Path, hospital: Path) -> None:
     other = run(made(tmp_path, shuffled=True))
     assert other.numbers["val"] == shown(hospital)["val"]
+    assert other.about["mentions_from"] is not None
     assert other.about == Artifact(hospital / "data/explained/tfidf").json("explained.json")
     assert other.numbers["test"] != shown(hospital)["test"]
 
@@ -186,7 +199,33 @@ def test_a_sample_is_part_of_the_whole_and_too_few_patients_publish_nothing(hosp
     some = run(made(tmp_path), most=8)
     assert {span["note_id"] for span in some.spans.to_pylist()} < {span["note_id"] for span in whole}
     assert [s for s in whole if s in some.spans.to_pylist()] == some.spans.to_pylist()
-    assert all(value is None for numbers in some.numbers.values() for value in numbers.values())
+    for split, numbers in some.numbers.items():
+        of_all = {key: value for key, value in numbers.items() if key.startswith(("called_", "named_"))}
+        assert of_all.items() <= shown(hospital)[split].items() and of_all["called_named"]
+        assert all(value is None for key, value in numbers.items() if key not in of_all)
+
+
+def test_what_is_called_is_counted_by_what_the_text_says(hospital: Path) -> None:
+    """From the stored scores and mentions, row by row; the notes name I10 and a code of E119's category."""
+    test = np.flatnonzero(SPLIT == "test")
+    scores = Artifact(hospital / "data/scores/tfidf").npz("test.npz")
+    truth = notes(len(SPLIT), 1).labels.toarray()[test]
+    said: dict[str, set[tuple[str, bool]]] = {}
+    for one in Artifact(hospital / "data/mentions").table("mentions.parquet").to_pylist():
+        affirmed = not (one["negated"] or one["hypothetical"] or one["family"])
+        said.setdefault(one["note_id"], set()).update((other["code"], affirmed) for other in one["alternatives"])
+    counted: Counter[tuple[str, bool]] = Counter()
+    for row, column in zip(*np.nonzero(scores["scores"] >= 0.5), strict=True):
+        code = str(scores["codes"][column])
+        here = said.get(f"{test[row]}-DS-1", set())
+        of_category = {affirmed for other, affirmed in here if other[:3] == code[:3]}
+        kind = "category" if True in of_category else "denied" if of_category else "unnamed"
+        counted["named" if (code, True) in here else kind, bool(truth[row, CODES.index(code)])] += 1
+    numbers = shown(hospital)["test"]
+    for kind in ("named", "category", "denied", "unnamed"):
+        right, wrong = counted[kind, True], counted[kind, False]
+        assert right + wrong and numbers[f"called_{kind}"] == right + wrong
+        assert numbers[f"called_{kind}_precision"] == pytest.approx(right / (right + wrong), abs=1e-4)
 
 
 def test_codes_are_called_as_they_were_judged(tmp_path: Path, hospital: Path) -> None:

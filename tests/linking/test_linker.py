@@ -31,10 +31,11 @@ CODES = editions.codes_table(
 )
 
 
-def linker(folder: Path, year: int = 0) -> Linker:
-    names = compile_terms(NAMES, ["en"], 8)
+def linker(folder: Path, year: int = 0, names: pa.Table = NAMES) -> Linker:
+    compiled = compile_terms(names, ["en"], 8)
+    taught = untaught(compiled.candidates, len(compiled.surfaces), 3.0)
     with writing(folder, "test") as writer:
-        save(writer, names.surfaces, untaught(names.candidates, len(names.surfaces), 3.0), CODES, "en", 5, year)
+        save(writer, compiled.surfaces, taught, CODES, "en", 5, year)
     return Linker.load(Artifact(folder))
 
 

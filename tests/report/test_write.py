@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,14 +14,17 @@ from chartcode.artifacts import Artifact, writing
 from chartcode.coders.base import gold_of, labelled_notes, write_scores
 from chartcode.coders.tfidf import TfidfCoder
 from chartcode.errors import DataError
-from chartcode.evaluation import explain, record
+from chartcode.evaluation import explain, links, record, support
+from chartcode.linking.mentions import MENTIONS
 from chartcode.params import EvaluateParams, ExplainParams
-from chartcode.report.document import to_html
+from chartcode.report.document import Excerpt, Table, to_html, to_markdown
 from chartcode.report.examples import examples
 from chartcode.report.write import Run, save
 from chartcode.tables.schemas import EVIDENCE_SCHEMA
 from tests.coders.test_tfidf import PARAMS
+from tests.evaluation.test_support import mention
 from tests.hospital import Hospital
+from tests.linking.test_linker import linker
 from tests.tables import made
 
 EVALUATE = EvaluateParams(threshold="global", calibrate="none", cross_fit=False, top_k=[5], bootstrap_rounds=20, seed=1)
@@ -54,11 +58,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         judged = record.judge("tfidf", gold, scores, EVALUATE)
         record.save(judged, gold, scores, "code", metrics=folder / "metrics", data=folder)
     evaluation = Artifact(folder / "evaluation/tfidf")
+    notes = silver.table("notes.parquet", ["note_id", "text", "sections", "edits", "year"])
+    with writing(folder / "mentions", "mimic-iv") as writer:
+        writer.parquet("mentions.parquet", linker(folder / "linker").mentions(notes.combine_chunks().to_batches()[0]))
+    mentions = Artifact(folder / "mentions")
+    links.save(*links.measure(gold, mentions, EVALUATE), folder / "metrics/stages")
     params = ExplainParams(notes=20, faithful_pairs=None, seed=1)
-    found = explain.explain("tfidf", coder, silver, gold, bronze, evaluation, params, EVALUATE)
+    found = explain.explain("tfidf", coder, silver, gold, bronze, mentions, scores, evaluation, params, EVALUATE)
     explain.save(found, [silver], "code", metrics=folder / "metrics", data=folder)
     explained = Artifact(folder / "explained/tfidf")
-    return Run("tfidf", bronze, silver, gold, model, evaluation, explained, folder / "metrics/tfidf")
+    return Run("tfidf", bronze, silver, gold, mentions, model, evaluation, explained, folder / "metrics/tfidf")
 
 
 def texts(run: Run, folder: Path) -> list[str]:
@@ -104,14 +113,12 @@ def test_slices_are_shown_where_they_are(run: Run, tmp_path: Path) -> None:
 
 
 def test_missing_metrics_and_mixed_sources_are_one_line(run: Run, tmp_path: Path) -> None:
-    elsewhere = Run(*[getattr(run, name) for name in ("coder", "bronze", "silver", "gold", "model")],
-                    run.evaluation, run.explained, tmp_path)  # fmt: skip
+    elsewhere = replace(run, metrics=tmp_path)
     with pytest.raises(DataError, match=r"metrics\.json: not found; run `dvc repro`"):
         save(elsewhere, made.GOLD, "code", tmp_path)
     with writing(tmp_path / "other", "synthetic") as writer:
         writer.json("explained.json", {})
-    mixed = Run(*[getattr(run, name) for name in ("coder", "bronze", "silver", "gold", "model", "evaluation")],
-                Artifact(tmp_path / "other"), run.metrics)  # fmt: skip
+    mixed = replace(run, explained=Artifact(tmp_path / "other"))
     with pytest.raises(DataError, match="artifacts of several sources"):
         save(mixed, made.GOLD, "code", tmp_path)
 
@@ -119,8 +126,8 @@ def test_missing_metrics_and_mixed_sources_are_one_line(run: Run, tmp_path: Path
 NOTE = "Seen for\n chest pain.  Known <HTN> & gout, <script>alert(1)</script>\n no fever. " + "Well. " * 80
 
 
-def open_artifacts(folder: Path, source: str) -> tuple[Artifact, Artifact]:
-    """A note in which HTN is marked for I10, the coder points at it and, faintly, at gout."""
+def open_artifacts(folder: Path, source: str) -> tuple[Artifact, Artifact, Artifact]:
+    """A note in which HTN is marked for I10, the coder points at it and, faintly, at gout; gout and fever are named."""
     at, gout = NOTE.index("HTN"), NOTE.index("gout")
     with writing(folder / "bronze", source) as writer:
         writer.parquet("discharge.parquet", pa.table({"note_id": ["n-1", "n-2"], "text": [NOTE, "other"]}))
@@ -133,15 +140,61 @@ def open_artifacts(folder: Path, source: str) -> tuple[Artifact, Artifact]:
     with writing(folder / "explained", source) as writer:
         arrays = [pa.array(c, f.type) for c, f in zip(columns, explain.SPANS, strict=True)]
         writer.parquet("spans.parquet", pa.table(arrays, schema=explain.SPANS))
-    return Artifact(folder / "explained"), Artifact(folder / "bronze")
+        codes = [("I10", 0.7, True, True, 0.6, "named"), ("M109", 0.2, False, False, 0.5, "named"),
+                 ("M1A9", 0.6, False, True, None, "category"), ("R509", 0.55, False, True, None, "denied"),
+                 ("E119", 0.5, True, True, None, "hinted"), ("Z66", 0.45, False, True, None, "unnamed"),
+                 ("N179", 0.1, True, False, 0.1, "named"), ("J189", 0.1, False, False, 0.1, "named")]  # fmt: skip
+        rows_of = [dict(zip(support.CODES.names, ("test", "n-1", *code), strict=True)) for code in codes]
+        rows_of.append(rows_of[0] | {"note_id": "n-2", "code": "K219"})
+        writer.parquet("codes.parquet", pa.Table.from_pylist(rows_of, schema=support.CODES))
+        writer.json("explained.json", {"mentions_from": 0.4})
+    said = [
+        mention("n-1", ("I10", 0.6), text="HTN", section="past_medical_history"),
+        mention("n-1", ("I10", 0.2), text="htn", section="hospital_course"),
+        mention("n-1", ("M109", 0.5), ("M1A9", 0.4), text="gout, <script>", section="allergies", historical=True,
+                trigger="h/o <b>"),
+        mention("n-1", ("R509", 0.02), text="fever", negated=True, trigger="no"),
+        mention("n-1", ("N179", 0.1), text="AKI | x"),
+        mention("n-2", ("K219", 0.9), text="of another note"),
+    ]  # fmt: skip
+    said[2]["alternatives"][1]["dictionary"] = False
+    said[2]["alternatives"].append(said[2]["alternatives"][1] | {"code": "E119", "p": 0.004})
+    with writing(folder / "mentions", source) as writer:
+        writer.parquet("mentions.parquet", pa.Table.from_pylist(said, schema=MENTIONS))
+    return Artifact(folder / "explained"), Artifact(folder / "bronze"), Artifact(folder / "mentions")
 
 
 def test_an_example_is_the_notes_own_words_with_what_was_said_and_marked(tmp_path: Path) -> None:
-    (shown,) = examples(*open_artifacts(tmp_path, "synthetic"), {"I10": "Essential hypertension"})
+    shown, _ = examples(*open_artifacts(tmp_path, "synthetic"), {"I10": "Essential hypertension"})
+    assert isinstance(shown, Excerpt)
     assert shown.title == "I10 Essential hypertension, called at score 0.70"
     text = "".join(piece for piece, _, _ in shown.pieces[1:-1])
     assert " ".join(NOTE.split()).startswith(" ".join(text.split()))
     assert [piece for piece in shown.pieces if piece[1] or piece[2]] == [("HTN", 1.0, True)]
+
+
+def test_the_codes_of_an_example_stand_with_the_words_that_name_them(tmp_path: Path) -> None:
+    _, shown = examples(*open_artifacts(tmp_path, "synthetic"), {"I10": "Essential hypertension"})
+    assert isinstance(shown, Table)
+    rows = [[cell.replace("\u00a0", " ") for cell in row] for row in shown.rows]
+    gout = "“gout, <script>” {}in allergies, past (“h/o <b>”), p {}"
+    assert rows == [
+        ["predicted", "`I10` Essential hypertension", "0.70", "yes",
+         "“HTN” 2× in past medical history, hospital course, p 0.60"],
+        ["", "`M1A.9`", "0.60", "no", "nowhere"],
+        ["predicted without a mention", "`R50.9`", "0.55", "no", "“fever” in hospital course, denied (“no”), p 0.02"],
+        ["", "`E11.9`", "0.50", "yes", "not named; train ties it to " + gout.format("", "below 0.01")],
+        ["", "`Z66`", "0.45", "no", "nowhere"],
+        ["in the text, not predicted", "`M10.9`", "0.20", "no", gout.format("", "0.50")],
+        ["coded, not predicted", "`N17.9`", "0.10", "yes", "“AKI | x” in hospital course, p 0.10"],
+    ]  # fmt: skip
+
+
+def test_words_of_a_note_in_a_table_are_no_markup(tmp_path: Path) -> None:
+    shown = examples(*open_artifacts(tmp_path, "synthetic"), {})
+    markdown = to_markdown("t", "s", shown[1:])
+    assert "<script" not in markdown and "&lt;script>" in markdown and "AKI &#124; x" in markdown
+    assert "<b>" not in to_html("t", "s", shown) and "&lt;b&gt;" in to_html("t", "s", shown)
 
 
 def test_a_script_in_a_note_is_read_and_never_run(tmp_path: Path) -> None:

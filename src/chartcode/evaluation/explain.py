@@ -2,10 +2,11 @@
 
 Plausibility is measured on the codes that a note truly has and that somebody marked evidence for; faithfulness on the
 codes that are called at the global threshold, where there is a decision to explain. Measures and their sources:
-plausibility.py, faithfulness.py.
+plausibility.py, faithfulness.py. Beside them, whether what is called stands in the text at all: support.py.
 
 - metrics/<coder>/evidence.json (Git): {coder: {val | test: {...}}}, aggregates through privacy.publish;
-- data/explained/<coder>/ (cache): spans.parquet, a row a span of each true or called code, and explained.json.
+- data/explained/<coder>/ (cache): spans.parquet, a row a span of each true or called code; codes.parquet, a row for
+  each code that a note has, is said to have, or names; and explained.json.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from chartcode.artifacts import Artifact, atomic_file, writing
 from chartcode.coders.base import Coder, gold_of
-from chartcode.evaluation import faithfulness, intervals, plausibility
+from chartcode.evaluation import faithfulness, intervals, plausibility, support
 from chartcode.evaluation.evidence import Looked, Pair, by_key, look
 from chartcode.evaluation.recalibration import Calibrator
 from chartcode.evaluation.thresholds import thresholds_of
@@ -49,11 +51,12 @@ Numbers = dict[str, float | int | None]
 
 @dataclass(frozen=True)
 class Explained:
-    """A coder's evidence: published numbers by split, the spans, and what the numbers rest on."""
+    """A coder's evidence: published numbers by split, the spans, the codes, and what the numbers rest on."""
 
     coder: str
     numbers: dict[str, Numbers]
     spans: pa.Table
+    codes: pa.Table
     about: dict[str, Any]
 
 
@@ -63,11 +66,16 @@ def explain(
     silver: Artifact,
     gold: Artifact,
     bronze: Artifact,
+    mentions: Artifact,
+    scores: Artifact,
     evaluation: Artifact,
     params: ExplainParams,
     evaluate: EvaluateParams,
 ) -> Explained:
     """The coder's evidence on val and test; `evaluation` gives the global threshold, and the calibration before it.
+
+    What is called stands or does not stand in the text (`mentions`) of every note (`scores`), not of those looked at
+    alone.
 
     Raises DataError when a split is empty, ArtifactError when gold is not of this silver.
     """
@@ -76,15 +84,28 @@ def explain(
     calibrator = Calibrator.of(evaluation, coder.codes)
     numbers: dict[str, Numbers] = {}
     spans: list[pa.Table] = []
+    codes: list[pa.Table] = []
+    note_ids = silver.table("notes.parquet", ["note_id"])["note_id"]
     boundary: float | None = None
+    of_mentions: float | None = None
     for split in SPLITS:
         looked = look(coder, silver, bronze, labels, split, threshold, calibrator, params.notes)
         if boundary is None:
             boundary = plausibility.best_boundary([(p.shares, p.gold) for p in looked.pairs if p.gold is not None])
         numbers[split] = _plausible(looked, boundary, evaluate) | _faithful(looked, coder, params, evaluate)
         spans.append(_spans(looked))
-    about = {"boundary": boundary if boundary != plausibility.NOTHING else None, "words": list(faithfulness.WORDS)}
-    return Explained(name, numbers, pa.concat_tables(spans), about)
+        called = support.called_in(split, labels, note_ids, scores, coder.codes, threshold, calibrator)
+        supported = support.support(called, labels, mentions)
+        if split == SPLITS[0]:
+            of_mentions = support.boundary_of(supported)
+        numbers[split] |= support.numbers(supported, of_mentions, called)
+        codes.append(supported.filter(pc.is_in(supported["note_id"], looked.notes.column("note_id"))))
+    about = {
+        "boundary": boundary if boundary != plausibility.NOTHING else None,
+        "mentions_from": of_mentions,
+        "words": list(faithfulness.WORDS),
+    }
+    return Explained(name, numbers, pa.concat_tables(spans), pa.concat_tables(codes), about)
 
 
 def _plausible(looked: Looked, boundary: float, evaluate: EvaluateParams) -> Numbers:
@@ -199,6 +220,7 @@ def save(
     cached = data / "explained" / explained.coder
     with writing(cached, inputs[0].source, inputs, code) as writer:
         writer.parquet("spans.parquet", explained.spans)
+        writer.parquet("codes.parquet", explained.codes)
         writer.json("explained.json", explained.about)
     target = metrics / explained.coder / "evidence.json"
     with atomic_file(target) as path:

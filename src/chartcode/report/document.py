@@ -37,7 +37,8 @@ class Text:
 class Table:
     """Rows of text. The first column is on the left, the others on the right unless `left` names them.
 
-    `plots`, a small SVG a row, stand behind the last column of the page; Markdown leaves them out.
+    `plots`, a small SVG a row, stand behind the last column of the page; Markdown leaves them out. `kind` codes: rows
+    in groups, named in the first of each, that a narrow page writes one cell below the other.
     """
 
     header: Sequence[str]
@@ -45,6 +46,7 @@ class Table:
     caption: str = ""
     left: Sequence[int] = (0,)
     plots: Sequence[str] = ()
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,11 +151,12 @@ def _table_html(table: Table) -> str:
         made += [] if plot is None else [f'<{tag} class="plot">{plot}</{tag}>']
         return f"<tr>{''.join(made)}</tr>"
 
+    shape = f"scroll {escape(table.kind)}".strip()
     plots: Sequence[str | None] = table.plots or [None] * len(table.rows)
     caption = f"<caption>{inline(table.caption)}</caption>" if table.caption else ""
     rows = "\n".join(row(cells, "td", plot) for cells, plot in zip(table.rows, plots, strict=True))
     return (
-        f'<div class="scroll"><table>{caption}<thead>{row(table.header, "th", "" if table.plots else None)}</thead>'
+        f'<div class="{shape}"><table>{caption}<thead>{row(table.header, "th", "" if table.plots else None)}</thead>'
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
 
@@ -200,9 +203,15 @@ def _marked_markdown(text: str, strength: float, marked: bool) -> str:
     return f"{sign}{plain}{sign}"
 
 
+def _cell_markdown(cell: str) -> str:
+    """Nothing of a note becomes a tag, an entity, a link or a further cell."""
+    plain = cell.replace("&", "&amp;").replace("<", "&lt;").replace("](", "]\\(")
+    return plain.replace("|", "&#124;")
+
+
 def _table_markdown(table: Table) -> str:
     def line(cells: Iterable[str]) -> str:
-        return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+        return f"| {' | '.join(map(_cell_markdown, cells))} |"
 
     rules = ":--" if 0 in table.left else "--:"
     rest = [":--" if place in table.left else "--:" for place in range(1, len(table.header))]

@@ -1,13 +1,14 @@
 """Notes with the coder's evidence beside what people marked: of invented or openly licensed notes, never of patients.
 
 A few true codes of test notes are chosen by keyed hash, not by how well they look, half of them called and half missed.
-An excerpt is a window around what was marked; blanks and line ends in it are drawn together.
+An excerpt is a window around what was marked; blanks and line ends in it are drawn together. Below it stand the codes
+of its note, each with the words that name it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -15,9 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chartcode.artifacts import Artifact
+from chartcode.coders.linked_mentions import FILE
 from chartcode.errors import DataError
 from chartcode.icd import dotted
-from chartcode.report.document import Excerpt
+from chartcode.report.document import Excerpt, Table
+from chartcode.report.mentions import note_codes
 
 OPEN = frozenset({"synthetic", "codiesp"})  # sources whose notes may be shown
 EACH = 3  # examples of called codes, and of missed ones
@@ -37,13 +40,40 @@ class Chosen(NamedTuple):
     marks: Sequence[Mark]
 
 
-def examples(explained: Artifact, bronze: Artifact, titles: Mapping[str, str]) -> list[Excerpt]:
-    """Excerpts of notes of an open source. Raises DataError for any other source."""
-    if explained.source not in OPEN or bronze.source not in OPEN:
-        raise DataError(f"{explained.folder}: notes of {explained.source} are shown in no report")
+def examples(
+    explained: Artifact, bronze: Artifact, mentions: Artifact, titles: Mapping[str, str]
+) -> list[Excerpt | Table]:
+    """Excerpts of notes of an open source, each with the codes of its note. Raises DataError for any other source."""
+    for artifact in (explained, bronze, mentions):
+        if artifact.source not in OPEN:
+            raise DataError(f"{artifact.folder}: notes of {artifact.source} are shown in no report")
     chosen = _choose(explained, bronze)
-    texts = _texts(bronze, [each.note for each in chosen])
-    return [_excerpt(each, texts[each.note], titles.get(each.code, "")) for each in chosen]
+    notes = [each.note for each in chosen]
+    texts, said = _texts(bronze, notes), _by_note(mentions.batches(FILE), notes)
+    codes, boundary = (
+        _by_note(explained.batches("codes.parquet"), notes),
+        explained.json("explained.json")["mentions_from"],
+    )
+    scores = {(row["note_id"], row["code"]): row["score"] for rows in codes.values() for row in rows}
+    chosen = [each._replace(score=scores[each.note, each.code]) for each in chosen]  # spans have it before calibration
+    return [
+        block
+        for each in chosen
+        for block in (
+            _excerpt(each, texts[each.note], titles.get(each.code, "")),
+            note_codes(codes[each.note], said[each.note], boundary, titles),
+        )
+    ]
+
+
+def _by_note(batches: Iterable[pa.RecordBatch], notes: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of these notes."""
+    wanted = pa.array(sorted(set(notes)), pa.string())
+    found: dict[str, list[dict[str, Any]]] = {note: [] for note in notes}
+    for batch in batches:
+        for row in batch.filter(pc.is_in(batch["note_id"], wanted)).to_pylist():
+            found[row["note_id"]].append(row)
+    return found
 
 
 def _choose(explained: Artifact, bronze: Artifact) -> list[Chosen]:

@@ -18,7 +18,7 @@ from chartcode import __version__
 from chartcode.artifacts import Artifact, writing
 from chartcode.errors import DataError
 from chartcode.params import GoldParams
-from chartcode.report import cards, codes, groups, mistakes, results
+from chartcode.report import cards, codes, groups, mentions, mistakes, results
 from chartcode.report.document import Block, Heading, Table, Text, to_html, to_markdown
 from chartcode.report.examples import OPEN, examples
 from chartcode.report.facts import facts
@@ -37,6 +37,7 @@ class Run:
     bronze: Artifact
     silver: Artifact
     gold: Artifact
+    mentions: Artifact
     model: Artifact
     evaluation: Artifact
     explained: Artifact
@@ -45,7 +46,7 @@ class Run:
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """All of them."""
-        return (self.bronze, self.silver, self.gold, self.model, self.evaluation, self.explained)
+        return (self.bronze, self.silver, self.gold, self.mentions, self.model, self.evaluation, self.explained)
 
 
 def blocks(run: Run, params: GoldParams) -> list[Block]:
@@ -55,8 +56,10 @@ def blocks(run: Run, params: GoldParams) -> list[Block]:
         raise DataError(f"{run.silver.folder}: artifacts of several sources lie side by side; run `dvc repro`")
     gold = read_gold(run.gold)
     found = facts(run.silver, gold, params)
-    titles = _titles(run.bronze, gold.codes)
+    titles = _titles(run.bronze, (*gold.codes, *gold.other_codes))
     numbers, evidence = (_json(run.metrics / f"{name}.json", run.coder) for name in ("metrics", "evidence"))
+    about = run.explained.json("explained.json")
+    links, named = (_json(run.metrics.parent / f"stages/{name}.json", "link") for name in ("link", "link_groups"))
     slices = _json(run.metrics / "slices.json", run.coder).get("test", {})
     per_code = codes.told(run.evaluation.table("per_code.parquet"), gold, source not in OPEN)
     micro_f1 = numbers["test"].get("micro_f1")
@@ -73,7 +76,8 @@ def blocks(run: Run, params: GoldParams) -> list[Block]:
         Heading("Best and worst", 3),
         *codes.extremes(per_code, len(gold.codes), titles),
         *mistakes.mistakes(slices, micro_f1, run.evaluation, gold, titles),
-        *results.evidence(evidence, run.explained.json("explained.json")),
+        *results.evidence(evidence, about),
+        *mentions.in_the_text(links, named, evidence, about["mentions_from"]),
         *_examples(run, source, titles),
         *cards.data_card(source, run.silver.json("waterfall.json"), run.bronze.json("report.json")["tables"], found),
         *cards.exploration(found, titles),
@@ -104,11 +108,12 @@ def _examples(run: Run, source: str, titles: Mapping[str, str]) -> list[Block]:
     heading = Heading("Examples", 3)
     if source not in OPEN:
         return [heading, Text(f"None: notes of {source} are shown in no report.", "note")]
-    shown = examples(run.explained, run.bronze, titles)
+    shown = examples(run.explained, run.bronze, run.mentions, titles)
     if not shown:
         return [heading, Text("None: nobody marked evidence in the test notes.")]
     how = (
-        "Shaded: where the coder points, stronger is darker. Underlined: what was marked. Chosen by hash, not by looks."
+        "Shaded: where the coder points, stronger is darker. Underlined: what was marked. Chosen by hash. "
+        "Below, the codes of the note and the words that name them, with p: how likely a note with them is coded so."
     )
     return [heading, Text(how, "small"), *shown]
 
