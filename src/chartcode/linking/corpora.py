@@ -24,35 +24,12 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from chartcode.errors import DataError
+from chartcode.linking.spelling import NUMBERS
 from chartcode.linking.terms import TERMS
 from chartcode.linking.tokens import key_of
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)")
 NCBI_TYPES = dict.fromkeys(("SpecificDisease", "DiseaseClass", "Modifier", "CompositeMention"), "Disease")
-_NUMBERS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-]
-_DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
 
 
 class Mention(NamedTuple):
@@ -112,7 +89,7 @@ def read_medic(path: Path) -> tuple[pa.Table, dict[str, str]]:
         # `D|D`: one name of two concepts
         for code in cells[0].split("|"):
             codes.append(code)
-            names.append(" ".join(_DIGITS.get(word, word) for word in cells[1].split()))
+            names.append(" ".join(NUMBERS.get(word, word) for word in cells[1].split()))
         for alias in cells[2].split("|") if len(cells) == 3 else ():
             if alias.strip():
                 other[_concept(alias)] = cells[0].split("|")[0]

@@ -16,32 +16,23 @@ import snowballstemmer
 
 from chartcode.linking.tokens import is_word, words_of
 
-_NUMBERS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-]
-_DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
+_WORDS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+NUMBERS = {word: str(number) for number, word in enumerate(_WORDS.split())}
 # x is left out: it is a chromosome.
-_DIGITS |= {"i": "1", "iv": "4", "v": "5", "vi": "6", "vii": "7", "viii": "8", "ix": "9", "xi": "11", "xii": "12"}
+_DIGITS = NUMBERS | {
+    "i": "1",
+    "iv": "4",
+    "v": "5",
+    "vi": "6",
+    "vii": "7",
+    "viii": "8",
+    "ix": "9",
+    "xi": "11",
+    "xii": "12",
+}
 _EMPTY = frozenset(
     [
         "of",
