@@ -24,7 +24,7 @@ DECIDED = (
     ("micro_recall", "micro-recall"),
     ("example_f1", "F1, mean over notes"),
     ("exact_match", "exact match"),
-    ("micro_f1_all_codes", "micro-F1, codes without a label are missed"),
+    ("micro_f1_all_codes", "micro-F1, every gold code counts"),
 )
 RANKED = (
     ("map", "MAP"),
