@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,12 @@ def said(content: bytes) -> str:
 
 def traces(folder: Path, number: int, *places: str) -> list[str]:
     """Files below `places` that hold an id or a word of patient `number` and of nobody else."""
-    marks = (str(10_000_000 + number), str(20_000_000 + number), f"finding{number}x", f"ypertension {number}\\n")
+    # An id is a whole number: 0.10000000149 holds that of patient 0 by chance.
+    ids = rf"(?<![\d.])(?:{10_000_000 + number}|{20_000_000 + number})(?!\d)"
+    marks = re.compile(rf"{ids}|finding{number}x|ypertension {number}\\n")
     files = [path for place in places for path in sorted((folder / place).rglob("*")) if path.is_file()]
     assert files, places
-    return [
-        path.relative_to(folder).as_posix() for path in files if any(mark in said(path.read_bytes()) for mark in marks)
-    ]
+    return [path.relative_to(folder).as_posix() for path in files if marks.search(said(path.read_bytes()))]
 
 
 DOWNSTREAM = ("data/bronze", "data/silver", "data/split", "data/gold", "data/scores", "data/evaluation", "models")
