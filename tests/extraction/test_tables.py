@@ -112,9 +112,7 @@ def test_mentions_in_another_order_are_refused(place: Path, tmp_path: Path) -> N
 
 def test_the_numbers_are_metrics_of_the_stage(tmp_path: Path) -> None:
     record(tmp_path / "metrics/stages/extract.json", {"pairs": 12, "prn": None})
-    assert json.loads((tmp_path / "metrics/stages/extract.json").read_text()) == {
-        "extract": {"pairs": 12, "prn": None}
-    }
+    assert json.loads((tmp_path / "metrics/stages/extract.json").read_text()) == {"extract": {"pairs": 12, "prn": None}}
 
 
 def test_few_patients_publish_nothing(place: Path, made: list[Chart], tmp_path: Path) -> None:
