@@ -245,6 +245,7 @@ def _predict(chosen: argparse.Namespace) -> None:
 def _link(chosen: argparse.Namespace) -> None:
     from chartcode.linking import files
     from chartcode.linking.terminology.user import MINI
+    from chartcode.predict import read_note
 
     if not 0 <= chosen.min_p <= 1:
         raise DataError("--min-p: from 0 to 1")
@@ -257,7 +258,7 @@ def _link(chosen: argparse.Namespace) -> None:
         notes, mentions = files.link_file(chosen.notes, chosen.out, by, chosen.min_p)
         sys.stdout.write(f"written: {chosen.out}  ({notes:,} notes, {mentions:,} mentions)\n")
     elif chosen.notes.suffix.lower() == ".txt":
-        sys.stdout.write(files.rendered(by.text(files.read_text(chosen.notes), chosen.min_p)))
+        sys.stdout.write(files.rendered(by.text(read_note(chosen.notes), chosen.min_p)))
     else:
         raise DataError("--out: needed for a file of notes")
 

@@ -124,6 +124,16 @@ def read_notes(path: Path) -> Iterator[pa.RecordBatch]:
             )
 
 
+def read_note(path: Path) -> str:
+    """One note in a text file, to the byte. Raises DataError where it is no UTF-8 text."""
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        raise DataError(f"{path}: file is missing") from None
+    except (OSError, UnicodeDecodeError):
+        raise DataError(f"{path}: cannot be read as a UTF-8 text file") from None
+
+
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
     """note_id, cleaned text, its sections and edits, and age, sex and year unknown, a few hundred notes at a time."""
     for notes in read_notes(path):

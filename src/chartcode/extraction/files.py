@@ -47,13 +47,9 @@ class Readers(NamedTuple):
 
 def extract_text(path: Path, readers: Readers) -> Summary:
     """The summary of one note in a text file, named by the file. Raises DataError where it is no UTF-8 text."""
-    try:
-        text = path.read_bytes().decode()
-    except FileNotFoundError:
-        raise DataError(f"{path}: file is missing") from None
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"{path}: cannot be read as a UTF-8 text file") from None
-    return readers.summaries([path.stem], pa.array([text], pa.string()))[0]
+    from chartcode.predict import read_note  # and with it the contracts of raw tables
+
+    return readers.summaries([path.stem], pa.array([read_note(path)], pa.string()))[0]
 
 
 def extract_file(path: Path, out: Path, readers: Readers) -> int:
@@ -84,7 +80,7 @@ def extract_file(path: Path, out: Path, readers: Readers) -> int:
 
 
 def _summaries(path: Path, readers: Readers) -> Iterator[list[Summary]]:
-    from chartcode.predict import read_notes  # and with it the contracts of raw tables
+    from chartcode.predict import read_notes
 
     for batch in read_notes(path):
         yield readers.summaries(batch.column("note_id").to_pylist(), batch.column("text"))

@@ -11,7 +11,7 @@ by context: no frequency of anybody's notes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -28,7 +28,7 @@ from chartcode.linking.linker import Judge, Linker
 from chartcode.linking.mentions import FLAGS, MENTIONS, Spotter
 from chartcode.linking.terminology import abbreviations, tabular
 from chartcode.linking.terminology.editions import CODES, Codes
-from chartcode.linking.terminology.rows import ICD10CM
+from chartcode.linking.terminology.rows import ICD10CM, Found
 from chartcode.linking.terminology.user import MINI, names
 from chartcode.linking.terms import TERMS
 from chartcode.linking.tokens import key_of
@@ -64,8 +64,7 @@ class Names:
     @classmethod
     def of_model(cls, folder: Path) -> Self:
         """The linker that stage `link` wrote."""
-        concepts = _concepts(MINI)
-        return cls(Linker.load(Artifact(folder)), ICD10CM, concepts)
+        return cls(Linker.load(Artifact(folder)), ICD10CM, _concepts(list(names(MINI))))
 
     @classmethod
     def of_list(cls, path: Path, language: str = "en") -> Self:
@@ -82,15 +81,14 @@ class Names:
         if system == ICD10CM:  # what clinicians call these codes besides
             listed = {row.code for row in own}
             own += [row for row in (*abbreviations.own(), *tabular.aliases()) if row.code in listed or not row.code]
-        as_read = ({"sections": list(row.sections), "language": language} for row in own)
-        rows = [row._asdict() | more for row, more in zip(own, as_read, strict=True)]
+        rows = [row._asdict() | {"sections": list(row.sections), "language": language} for row in own]
         dictionary = compile_terms(pa.Table.from_pylist(rows, schema=TERMS), [language], MOST_WORDS)
         first = {row.code: row.name for row in reversed(own) if row.code}
         titles = [{"code": code, "title": name, "billable": True} for code, name in sorted(first.items())]
         codes = Codes(pa.Table.from_pylist(titles, schema=CODES))
         taught = untaught(dictionary.candidates, len(dictionary.surfaces), STRENGTH)
         judge = Judge(taught, dictionary.surfaces["key"].to_pylist(), codes, ALTERNATIVES)
-        return cls(Linker(Spotter(dictionary.surfaces, language), judge, codes, 0), system, _concepts(path))
+        return cls(Linker(Spotter(dictionary.surfaces, language), judge, codes, 0), system, _concepts(found))
 
     def text(self, note: str, min_p: float = 0.0) -> pa.Table:
         """The mentions of one note, schema FOUND."""
@@ -113,11 +111,11 @@ class Names:
         return pa.table(arrays, schema=FOUND)
 
 
-def _concepts(path: Path) -> dict[str, str]:
+def _concepts(listed: Sequence[Found]) -> dict[str, str]:
     """SNOMED CT concepts of a list, by folded name, and by the code that stands for the same name."""
-    of_name = {key_of(row.name): row.code for row in names(path) if row.system == SNOMED}
+    of_name = {key_of(row.name): row.code for row in listed if row.system == SNOMED}
     of_code: dict[str, str] = {}
-    for row in names(path):
+    for row in listed:
         concept = of_name.get(key_of(row.name))
         if row.system != SNOMED and concept:
             of_code.setdefault(row.code, concept)
@@ -150,22 +148,12 @@ def link_file(path: Path, out: Path, by: Names, min_p: float) -> tuple[int, int]
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     """note_id and text of a file of notes, or of one note named by its file."""
-    if path.suffix.lower() != ".txt":
-        from chartcode.predict import read_notes  # and with it the contracts of raw tables
+    from chartcode.predict import read_note, read_notes  # and with it the contracts of raw tables
 
+    if path.suffix.lower() != ".txt":
         yield from read_notes(path)
         return
-    yield pa.record_batch([pa.array([path.stem]), pa.array([read_text(path)])], names=["note_id", "text"])
-
-
-def read_text(path: Path) -> str:
-    """A note in a text file, to the byte. Raises DataError where it is none."""
-    try:
-        return path.read_bytes().decode()
-    except FileNotFoundError:
-        raise DataError(f"{path}: file is missing") from None
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"{path}: cannot be read as a UTF-8 text file") from None
+    yield pa.record_batch([pa.array([path.stem]), pa.array([read_note(path)])], names=["note_id", "text"])
 
 
 def rendered(found: pa.Table) -> str:
