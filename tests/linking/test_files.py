@@ -53,7 +53,7 @@ def test_every_disease_of_a_progress_note_is_found_with_its_code_place_and_flags
     assert flagged["I219"][0]
     assert flagged["C50919"][1]
     assert flagged["C50919"][2] == "mother"
-    assert {m["snomed"] for m in found if m["code"] == "I10"} == {"38341003"}  # guard: invented
+    assert {m["snomed"] for m in found if m["code"] == "I10"} == {"59621000"}  # guard: invented
     assert sum(m["text"] == "HTN" for m in found) == 2
 
 
