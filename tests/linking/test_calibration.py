@@ -113,6 +113,38 @@ def test_names_that_train_gave_are_judged_by_other_folds() -> None:
     assert taught.prior.tolist() == pytest.approx([BEST] * 10)
 
 
+def test_codes_that_train_offers_by_chance_lose_most_of_their_p() -> None:
+    """Of 4,000 pairs without any tie, those that stand out in train keep what comes in other notes."""
+    rng = np.random.default_rng(7)
+    names = candidates(*((surface, "X", "title", True) for surface in range(200)))
+    surfaces, codes = (rng.random((300, 200)) < 0.02).astype(np.int8), (rng.random((300, 20)) < 0.05).astype(np.int8)
+    said = [f"C{column}" for column in range(20)]
+    by_chance = Occurrences(sp.csr_matrix(surfaces), sp.csr_matrix(codes), said, np.arange(300) % 5)
+    taught, seen, together = learn(names, by_chance, 3.0, 0.05)
+    offered = [place for place, kind in enumerate(taught.candidates["kind"].to_pylist()) if kind == LEARNED]
+    assert len(offered) > 20
+    rows = taught.candidates["surface"].to_pylist()
+    promised = came = 0.0
+    for fold, places in ((fold, [o for o in offered if together[fold, o]]) for fold in range(5)):
+        p, here = taught.p(seen[fold], together[fold]), by_chance.folds == fold
+        for place in places:
+            holds = surfaces[here, rows[place]] == 1
+            promised += p[place] * holds.sum()
+            came += codes[here, said.index(taught.candidates["code"][place].as_py())][holds].sum()
+    assert taught.factors[LEARNED] == pytest.approx((came + 5 * UNUSED[LEARNED]) / (promised + 5), abs=1e-6)
+    assert taught.factors[LEARNED] < 0.7
+
+
+def test_codes_that_always_come_keep_their_p() -> None:
+    names = candidates(*((surface, "X", "title", True) for surface in range(10)))
+    surfaces = np.kron(np.eye(10, dtype=np.int8), np.ones((30, 1), np.int8))
+    tied = Occurrences(
+        sp.csr_matrix(surfaces), sp.csr_matrix(surfaces), [f"C{c}" for c in range(10)], np.arange(300) % 5
+    )
+    taught, _, _ = learn(names, tied, 3.0, 0.05)
+    assert taught.factors[LEARNED] > 0.98
+
+
 def test_without_train_p_is_that_of_the_prototype() -> None:
     assert untaught(NAMES, 3, 3.0).p().tolist() == pytest.approx([BEST, OTHER, BEST, BEST])
 

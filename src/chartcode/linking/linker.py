@@ -130,7 +130,8 @@ class Judge:
             if kind in OF_TRAIN and fold != OF_ALL and together[pair] < 1:
                 continue  # nothing but the fold left out offers it
             code = self._codes.of_year(self._names[pair], year)
-            said = {"code": code, "p": round(float(p[pair]) * factor, 6), "seen": int(seen[surface]), "kind": kind}
+            likely = float(p[pair]) * factor * (factors[LEARNED] if kind == LEARNED else 1.0)
+            said = {"code": code, "p": round(likely, 6), "seen": int(seen[surface]), "kind": kind}
             said |= {"together": int(together[pair]), "dictionary": kind != LEARNED, "best": self._best[pair]}
             known = merged.setdefault(code, said)
             if known is not said:

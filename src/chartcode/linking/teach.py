@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.errors import DataError
-from chartcode.linking.calibration import BAG, ORDER, UNUSED, Occurrences, learn, untaught, with_factors
+from chartcode.linking.calibration import BAG, ORDER, Occurrences, learn, untaught, with_factors
 from chartcode.linking.dictionary import Dictionary, compile_terms
 from chartcode.linking.linker import OF_ALL, SIDES, Judge, contexts, save, years_of
 from chartcode.linking.mentions import MENTIONS, READS, SPOTTED, Spotter
@@ -250,7 +250,7 @@ def _promises(
 
     Of notes where the surface is never affirmed; a surface counts once a note and context.
     """
-    promised, came = dict.fromkeys(UNUSED, 0.0), dict.fromkeys(UNUSED, 0.0)
+    promised, came = dict.fromkeys((*ORDER, BAG), 0.0), dict.fromkeys((*ORDER, BAG), 0.0)
     true = set(zip(truth["hadm_id"].to_pylist(), truth["icd_code"].to_pylist(), strict=True))
     for spotted, row in _batches(mentions, rows):
         context = contexts(spotted)
