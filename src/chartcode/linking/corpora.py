@@ -24,9 +24,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from chartcode.errors import DataError
-from chartcode.linking.spelling import NUMBERS
 from chartcode.linking.terms import TERMS
-from chartcode.linking.tokens import key_of
+from chartcode.linking.tokens import digits, key_of
 
 _TEXT = re.compile(r"([^|\t]+)\|([ta])\|(.*)")
 NCBI_TYPES = dict.fromkeys(("SpecificDisease", "DiseaseClass", "Modifier", "CompositeMention"), "Disease")
@@ -89,7 +88,7 @@ def read_medic(path: Path) -> tuple[pa.Table, dict[str, str]]:
         # `D|D`: one name of two concepts
         for code in cells[0].split("|"):
             codes.append(code)
-            names.append(" ".join(NUMBERS.get(word, word) for word in cells[1].split()))
+            names.append(digits(cells[1]))
         for alias in cells[2].split("|") if len(cells) == 3 else ():
             if alias.strip():
                 other[_concept(alias)] = cells[0].split("|")[0]

@@ -14,13 +14,8 @@ from functools import lru_cache
 
 import snowballstemmer
 
-from chartcode.linking.tokens import is_word, words_of
+from chartcode.linking.tokens import NUMBERS, is_word, words_of
 
-_WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-)
-NUMBERS = {word: str(number) for number, word in enumerate(_WORDS.split())}
 # x is left out: it is a chromosome.
 _DIGITS = NUMBERS | {
     "i": "1",

@@ -27,6 +27,11 @@ _WORD = re.compile(
     r"|[^\w\s\-‐‑–—]"
 )
 BREAK = "\n"
+_NUMBERS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+NUMBERS = {word: str(number) for number, word in enumerate(_NUMBERS.split())}
 _ROMAN = {"ii": "2", "iii": "3"}
 
 
@@ -60,6 +65,11 @@ def is_word(folded: str) -> bool:
 def key_of(name: str, language: str = "en") -> str:
     """A name as the dictionary keeps it: its folded words, one blank between."""
     return " ".join(words_of(name, language).folded)
+
+
+def digits(name: str) -> str:
+    """A name with its number words as digits (`chromosome ten`), as some publishers spell them out."""
+    return " ".join(NUMBERS.get(word, word) for word in name.split())
 
 
 @lru_cache(1 << 18)

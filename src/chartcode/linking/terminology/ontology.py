@@ -16,14 +16,10 @@ from chartcode.icd import undotted
 from chartcode.linking.terminology.forms import plain_forms
 from chartcode.linking.terminology.rows import ICD10CM, Found, lines_of, records, release
 from chartcode.linking.terms import Kind
+from chartcode.linking.tokens import digits
 
 DO_LICENCE = "CC0-1.0 (Disease Ontology)"
 MEDIC_LICENCE = "MeSH terms (NLM) as compiled in MEDIC (CTD); see the publisher's terms"
-_COUNTED = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-)
-_NUMBERS = {word: str(number) for number, word in enumerate(_COUNTED.split(" "))}
 _SYSTEMS = {"ICD10CM": ICD10CM, "SNOMEDCT": "snomed", "MESH": "mesh", "MSH": "mesh", "SCTID": "snomed"}
 _SYNONYM = re.compile(r'^"(?P<text>(?:[^"\\]|\\.)*)" (?P<scope>[A-Z]+)')
 _ACRONYM = re.compile(r"[A-Z][A-Z0-9-]{1,6}")
@@ -125,7 +121,7 @@ def _medic_names(path: Path) -> Iterator[tuple[str, str]]:
             header = cells if "DiseaseID" in cells else header
         elif header is None:
             if len(cells) > 1 and cells[0]:
-                yield cells[0], " ".join(_NUMBERS.get(word, word) for word in cells[1].split())
+                yield cells[0], digits(cells[1])
         elif len(cells) == len(header):
             row = dict(zip(header, cells, strict=True))
             identifier = row["DiseaseID"].removeprefix("MESH:")
