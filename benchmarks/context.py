@@ -32,7 +32,8 @@ import pyarrow as pa
 
 from chartcode.lineage import ROOT
 from chartcode.linking import context
-from chartcode.linking.context import FLAGS, Context
+from chartcode.linking.context import Context
+from chartcode.linking.flags import FLAGS
 from chartcode.linking.scopes import Rules, rules_of
 
 SENTENCES = ROOT / "tests/linking/context_sentences.txt"

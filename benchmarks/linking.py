@@ -31,7 +31,7 @@ from chartcode.coders.base import gold_of, listed, restored
 from chartcode.linking.linker import Linker
 from chartcode.linking.teach import LinkParams, link
 from chartcode.params import GoldParams, load
-from chartcode.tables.cleaning import clean_batch
+from chartcode.tables.source_notes import cleaned
 
 SLACK = 10  # characters
 KINDS = 20  # of errors shown
@@ -253,10 +253,7 @@ def speed(model: Path, data: Path) -> None:
     linker = Linker.load(Artifact(model))
     batch = next(Artifact(data / "silver").batches("notes.parquet", ["note_id", "text", "sections", "edits"], 400))
     texts = batch.column("text").to_pylist()
-    cut = clean_batch(pa.array([" ".join(text.split(" ")[:SHORT]) for text in texts]))
-    short = pa.record_batch(
-        [batch.column("note_id"), *(cut.field(n) for n in ("text", "sections", "edits"))], names=batch.schema.names
-    )
+    short = cleaned(batch.column("note_id"), pa.array([" ".join(text.split(" ")[:SHORT]) for text in texts]))
     linker.mentions(batch.slice(0, 20))
     for name, notes in (("whole", batch), ("cut short", short)):
         start = time.process_time()

@@ -23,17 +23,16 @@ from chartcode.artifacts import Artifact, atomic_file, parquet_writer
 from chartcode.coders.base import Coder, FloatArray, Scores, listed
 from chartcode.coders.known import load_coder
 from chartcode.errors import DataError
-from chartcode.tables.cleaning import clean_batch
 from chartcode.tables.contracts import check
 from chartcode.tables.raw_csv import read_batches
 from chartcode.tables.schemas import Column, RawTable
+from chartcode.tables.source_notes import cleaned
 
 if TYPE_CHECKING:
     from chartcode.evaluation.recalibration import Calibrator
 
 NOTES = RawTable("notes", "", (Column("note_id", "string", required=True), Column("text", "string", required=True)))
 UNKNOWN = {"age": pa.int16(), "sex": pa.string(), "year": pa.int16()}  # columns of silver that a file of notes has not
-CLEANED = ("text", "sections", "edits")
 TOGETHER = 8192  # notes scored at once: one reading of a large model's weights
 ROWS = 1 << 20  # notes x codes put in order at once
 
@@ -137,10 +136,10 @@ def read_note(path: Path) -> str:
 def _read(path: Path) -> Iterator[pa.RecordBatch]:
     """note_id, cleaned text, its sections and edits, and age, sex and year unknown, a few hundred notes at a time."""
     for notes in read_notes(path):
-        cleaned = clean_batch(notes.column("text"))
-        columns = [notes.column("note_id"), *(cleaned.field(name) for name in CLEANED)]
-        columns += [pa.nulls(notes.num_rows, kind) for kind in UNKNOWN.values()]
-        yield pa.record_batch(columns, names=["note_id", *CLEANED, *UNKNOWN])
+        batch = cleaned(notes.column("note_id"), notes.column("text"))
+        for name, kind in UNKNOWN.items():
+            batch = batch.append_column(name, pa.nulls(batch.num_rows, kind))
+        yield batch
 
 
 def _parquet(path: Path) -> Iterator[pa.RecordBatch]:

@@ -14,7 +14,8 @@ import pytest
 from chartcode.artifacts import Artifact
 from chartcode.errors import DataError
 from chartcode.evaluation.links import measure, save
-from chartcode.linking.mentions import FLAGS, MENTIONS
+from chartcode.linking.flags import FLAGS
+from chartcode.linking.mentions import MENTIONS
 from chartcode.logs import guarded
 from chartcode.params import EvaluateParams
 from chartcode.privacy import small

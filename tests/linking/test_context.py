@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.context import Case, Truth, hospital, pairs_of, score, sentences
-from chartcode.linking.context import FLAGS, LANGUAGES, Context, flags
+from chartcode.linking.context import LANGUAGES, Context, flags
+from chartcode.linking.flags import FLAGS
 from chartcode.tables.cleaning import clean_batch
 
 OWN = sentences()

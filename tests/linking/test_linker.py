@@ -15,7 +15,7 @@ from chartcode.linking.dictionary import compile_terms
 from chartcode.linking.linker import OF_ALL, Judge, Linker, save
 from chartcode.linking.mentions import MENTIONS
 from chartcode.linking.terminology import editions
-from chartcode.tables.cleaning import clean_batch
+from chartcode.tables.source_notes import cleaned
 from tests.linking.test_dictionary import terms
 
 NAMES = terms(
@@ -40,12 +40,8 @@ def linker(folder: Path, year: int = 0, names: pa.Table = NAMES) -> Linker:
 
 
 def notes(*texts: str, years: list[int | None] | None = None) -> pa.RecordBatch:
-    cleaned = clean_batch(pa.array(texts))
-    columns = {"note_id": pa.array([f"n{i}" for i in range(len(texts))])}
-    columns |= {name: cleaned.field(name) for name in ("text", "sections", "edits")}
-    if years is not None:
-        columns["year"] = pa.array(years, pa.int16())
-    return pa.record_batch(columns)
+    batch = cleaned(pa.array([f"n{i}" for i in range(len(texts))]), pa.array(texts))
+    return batch if years is None else batch.append_column("year", pa.array(years, pa.int16()))
 
 
 def test_offsets_are_code_points_of_the_source_note(tmp_path: Path) -> None:

@@ -23,12 +23,13 @@ import pyarrow.compute as pc
 from scipy.sparse import csr_array
 
 from chartcode.artifacts import Artifact, atomic_file
-from chartcode.coders.linked_mentions import FILE, FLAGS, TAKEN_BACK
+from chartcode.coders.linked_mentions import FILE
 from chartcode.errors import DataError
 from chartcode.evaluation import calibration, intervals
 from chartcode.evaluation.discrimination import Sorted
 from chartcode.evaluation.mentions import UNSAID, Named, by_category, coded, keys, largest, named
 from chartcode.evaluation.slices import TRAIN_NOTES, banded
+from chartcode.linking.flags import FLAGS, ORDER, TAKEN_BACK
 from chartcode.params import EvaluateParams
 from chartcode.privacy import DECIMALS, SMALLEST, Guarded, publish, publish_parts
 from chartcode.tables.labels import Gold, read_gold
@@ -37,7 +38,6 @@ Array = np.ndarray[Any, Any]
 Shown = dict[str, float | int | None]
 SPLITS = ("val", "test")
 METRICS = Path("metrics/stages")
-CONTEXTS = ("family", "negated", "hypothetical", "historical", "uncertain")  # the first that holds; else affirmed
 AFFIRMED = "affirmed"
 _NAMES = pa.schema(
     [
@@ -144,7 +144,7 @@ class _Judged:
 
     def groups(self, names: pa.Table) -> dict[str, Any]:
         """Recall by how often train saw the code, precision of names by kind, method and context, reliability of p."""
-        sure = names.filter(pc.is_in(names["context"], pa.array([AFFIRMED, *set(CONTEXTS) - set(TAKEN_BACK)])))
+        sure = names.filter(pc.is_in(names["context"], pa.array([AFFIRMED, *set(ORDER) - set(TAKEN_BACK)])))
         return {
             "train_notes": self._by_train_notes(),
             "kind": self._precision(sure, "kind"),
@@ -190,8 +190,8 @@ def _of(batch: pa.RecordBatch, asked: pa.Array) -> pa.Table:
     """_NAMES of the asked notes' mentions, each once."""
     place = pc.index_in(batch.column("note_id"), asked)
     here = batch.filter(pc.is_valid(place))
-    cases = pc.make_struct(*(here.column(flag) for flag in CONTEXTS), field_names=list(CONTEXTS))
-    context = pc.case_when(cases, *map(pa.scalar, CONTEXTS), pa.scalar(AFFIRMED))
+    cases = pc.make_struct(*(here.column(flag) for flag in ORDER), field_names=list(ORDER))
+    context = pc.case_when(cases, *map(pa.scalar, ORDER), pa.scalar(AFFIRMED))
     if isinstance(context, pa.Scalar):
         context = pa.array([], pa.string())
     columns = [place.drop_null().cast(pa.int64()), *(here.column(name) for name in ("code", "p", "source", "method"))]

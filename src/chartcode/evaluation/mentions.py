@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chartcode.artifacts import Artifact
-from chartcode.coders.linked_mentions import FILE, TAKEN_BACK
+from chartcode.coders.linked_mentions import FILE
+from chartcode.linking.flags import TAKEN_BACK
 from chartcode.tables.labels import Gold
 
 Array = np.ndarray[Any, Any]

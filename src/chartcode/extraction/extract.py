@@ -16,9 +16,10 @@ import pyarrow.compute as pc
 
 from chartcode.extraction.drugs import Medication
 from chartcode.extraction.medications import medications
-from chartcode.extraction.notes import Mention, Note, clean, notes_of
+from chartcode.extraction.notes import Mention, Note, notes_of
 from chartcode.extraction.relations import Relation, relations
 from chartcode.extraction.summary import Summary, summarise
+from chartcode.tables.source_notes import cleaned
 
 MIN_P = 0.05  # of a mention that enters a summary; for the pipeline params.yaml has it
 Link = Callable[[pa.RecordBatch], pa.Table]  # clean notes with silver's columns to MENTIONS
@@ -42,7 +43,7 @@ def extract_batch(
     ids: Sequence[str], texts: pa.Array, link: Link | None, note_types: Typist | None, min_p: float = MIN_P
 ) -> list[Summary]:
     """The summaries of some notes, given as they were written; of mentions, those of at least `min_p`."""
-    batch = clean(ids, texts)
+    batch = cleaned(pa.array(ids, pa.string()), texts)
     notes = notes_of(batch)
     types = note_types([note.text for note in notes]) if note_types is not None else [None] * len(notes)
     linked = _by_note(link(batch), min_p) if link is not None else {}

@@ -16,7 +16,8 @@ import pyarrow as pa
 from chartcode.extraction.drugs import Section
 from chartcode.extraction.orders import Span
 from chartcode.extraction.sections import find_sections
-from chartcode.tables.cleaning import PREAMBLE, clean_batch, to_source
+from chartcode.tables.cleaning import PREAMBLE, to_source
+from chartcode.tables.source_notes import cleaned
 
 OWN = 6  # sections that a discharge summary in MIMIC-IV's form has at least; one `Allergies:` stands in any note
 
@@ -61,7 +62,7 @@ class Note:
     def of(
         cls, note_id: str, text: str, sections: Iterable[Mapping[str, Any]], edits: Iterable[Mapping[str, Any]]
     ) -> Note:
-        """A row of silver, or of `clean_batch`. With fewer than OWN of its headers it is another hospital's."""
+        """A row of silver, or of `cleaned`. With fewer than OWN of its headers it is another hospital's."""
         known = tuple(Section(part["name"], part["clean_start"], part["clean_end"]) for part in sections)
         if len({section.name for section in known} - {PREAMBLE}) < OWN:
             known = tuple(find_sections(text))
@@ -101,18 +102,11 @@ class Note:
         return None
 
 
-def clean(ids: Sequence[str], texts: pa.Array) -> pa.RecordBatch:
-    """Source texts as silver has them: note_id, text, sections, edits."""
-    cleaned = clean_batch(texts)
-    columns = {name: cleaned.field(name) for name in ("text", "sections", "edits")}
-    return pa.RecordBatch.from_pydict({"note_id": pa.array(ids, pa.string())} | columns)
-
-
 def notes_of(batch: pa.RecordBatch) -> list[Note]:
-    """Rows of silver, or of `clean`, as notes."""
+    """Rows of silver, or of `cleaned`, as notes."""
     return [Note.of(row["note_id"], row["text"], row["sections"], row["edits"]) for row in batch.to_pylist()]
 
 
 def clean_notes(ids: Sequence[str], texts: Sequence[str]) -> list[Note]:
     """Source texts as notes."""
-    return notes_of(clean(ids, pa.array(texts, pa.string())))
+    return notes_of(cleaned(pa.array(ids, pa.string()), pa.array(texts, pa.string())))

@@ -42,7 +42,6 @@ UNUSED = {
     "bag": 0.7,
     "learned": 0.5,
 }
-ORDER = ("family", "negated", "hypothetical", "historical", "uncertain")  # the first that holds is the context
 BAG = "bag"
 LEARNED = "learned"  # kind of a candidate that no name gives
 APART = 2.5  # standard deviations above chance
@@ -195,13 +194,11 @@ def _pooled(candidates: pa.Table, seen_of: Array, together_of: Array) -> Array:
     group_names = sorted(set(kinds))
     group = np.array([group_names.index(kind) for kind in kinds], np.int64) * 2 + best
     seen, together = seen_of.sum(axis=0), together_of.sum(axis=0)
+    of_train = np.array([kind == "mention" for kind in kinds], bool)
     above, below = np.zeros(2 * len(group_names)), np.zeros(2 * len(group_names))
     for fold in range(len(seen_of)):
         here, there = seen_of[fold][rows], seen[rows] - seen_of[fold][rows]
-        counts = here > 0
-        if any(kind == "mention" for kind in group_names):
-            of_train = np.array([kind == "mention" for kind in kinds], bool)
-            counts &= ~of_train | ((there > 0) & (together - together_of[fold] > 0))
+        counts = (here > 0) & (~of_train | ((there > 0) & (together - together_of[fold] > 0)))
         weight = here[counts] / np.maximum(seen[rows][counts], 1)  # a surface weighs 1 over all its folds
         above += np.bincount(group[counts], weight * together_of[fold][counts] / here[counts], len(above))
         below += np.bincount(group[counts], weight, len(below))

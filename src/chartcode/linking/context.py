@@ -27,10 +27,10 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from chartcode.linking.flags import FLAGS
 from chartcode.linking.scopes import WORD, Found, Line, Rules, Trigger, after, before, find, line_of, rules_of
 from chartcode.linking.sentences import Sentence, sentences
 
-FLAGS = ("negated", "uncertain", "historical", "hypothetical", "family")
 LANGUAGES = ("en", "es")
 _SECTIONS = {"family_history": "family", "past_surgical_history": "historical", "allergies": "historical"}
 _OLDER = frozenset(("past_medical_history", "past_surgical_history", "social_history"))

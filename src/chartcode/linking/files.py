@@ -24,15 +24,16 @@ from chartcode.artifacts import Artifact, atomic_file, parquet_writer
 from chartcode.errors import DataError
 from chartcode.linking.calibration import untaught
 from chartcode.linking.dictionary import compile_terms
+from chartcode.linking.flags import FLAGS
 from chartcode.linking.linker import Judge, Linker
-from chartcode.linking.mentions import FLAGS, MENTIONS, Spotter
+from chartcode.linking.mentions import MENTIONS, Spotter
 from chartcode.linking.terminology import abbreviations, tabular
 from chartcode.linking.terminology.editions import CODES, Codes
 from chartcode.linking.terminology.rows import ICD10CM, Found
 from chartcode.linking.terminology.user import MINI, names
 from chartcode.linking.terms import TERMS
 from chartcode.linking.tokens import key_of
-from chartcode.tables.cleaning import clean_batch
+from chartcode.tables.source_notes import cleaned
 
 SNOMED = "snomed"
 FOUND = pa.schema(
@@ -96,10 +97,7 @@ class Names:
 
     def table(self, ids: pa.Array, texts: pa.Array, min_p: float = 0.0) -> pa.Table:
         """The mentions of these notes of p `min_p` or more, schema FOUND, in their order."""
-        cleaned = clean_batch(texts)
-        columns = [ids, *(cleaned.field(name) for name in ("text", "sections", "edits"))]
-        notes = pa.record_batch(columns, names=["note_id", "text", "sections", "edits"])
-        found = self._linker.mentions(notes)
+        found = self._linker.mentions(cleaned(ids, texts))
         found = found.filter(pc.greater_equal(found["p"], min_p))
         keys, codes = found["key"].to_pylist(), found["code"].to_pylist()
         said = {

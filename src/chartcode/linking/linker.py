@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from chartcode.artifacts import Artifact, Writer
 from chartcode.errors import ArtifactError
 from chartcode.icd import category
-from chartcode.linking.calibration import BAG, LEARNED, ORDER, UNUSED, Calibration
+from chartcode.linking.calibration import BAG, LEARNED, UNUSED, Calibration
+from chartcode.linking.flags import ORDER
 from chartcode.linking.mentions import ALTERNATIVE, MENTIONS, READS, Spotter
 from chartcode.linking.terminology.editions import Codes
 

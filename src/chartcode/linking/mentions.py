@@ -16,12 +16,12 @@ from chartcode.linking.abbreviations import definitions
 from chartcode.linking.bags import SMALL, Bags, Window, longest
 from chartcode.linking.context import Context, flags
 from chartcode.linking.dictionary import Senses, is_cased
+from chartcode.linking.flags import FLAGS
 from chartcode.linking.matcher import Matcher
 from chartcode.linking.terms import PREFERENCE
 from chartcode.linking.tokens import is_word, words_of
 from chartcode.tables.cleaning import PREAMBLE, to_source
 
-FLAGS = ("negated", "uncertain", "historical", "hypothetical", "family")
 ALTERNATIVE = pa.struct(
     [
         ("code", pa.string()),
@@ -76,7 +76,6 @@ class Spotter:
     def __init__(self, surfaces: pa.Table, language: str) -> None:
         self._senses = Senses(surfaces)
         self._matcher = Matcher(self._senses.keys)
-        self._number = {key: place for place, key in enumerate(self._senses.keys)}
         self._language = language
         self._bags = Bags(bag_names(surfaces), language)
         keys = (key.split(" ") for key in self._senses.keys)

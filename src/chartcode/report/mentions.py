@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chartcode.coders.linked_mentions import TAKEN_BACK
 from chartcode.evaluation.mentions import KINDS, WITHOUT
 from chartcode.icd import category, dotted
+from chartcode.linking.flags import TAKEN_BACK
 from chartcode.report import svg
 from chartcode.report.cells import number, with_interval
 from chartcode.report.document import NOTHING, Block, Columns, Figure, Heading, Table, Text
