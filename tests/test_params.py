@@ -75,6 +75,13 @@ def test_every_section_of_the_file_has_a_model_and_loads() -> None:
         ("  sublinear_tf: true", "  sublinear_tf: 1", TfidfParams, "tfidf.sublinear_tf: Input should be a valid bool"),
         ("  min_df: 5", "  min_df: 5.5", TfidfParams, "tfidf.min_df: Input should be a valid int"),
         ("  ngram_range:\n  - 1\n", "  ngram_range:\n  - 3\n", TfidfParams, "shortest n-gram first"),
+        ("  - transformer\n", "  - laat\n", EnsembleParams, "ensemble.members: Value error, a coder is named twice"),
+        (
+            "  - tfidf\nevaluate",
+            "  - tfidf\n  - tfidf\nevaluate",
+            StackedParams,
+            "stacked.members: Value error, a coder is named twice",
+        ),
         ("  top_k: 50", "  top_k: 0", GoldParams, "gold.top_k: "),
         ("  train: 0.8", "  train: 0.9", SplitParams, "must sum to 1"),
         ("source: synthetic", "source: mimic", DataParams, "data.source: "),

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from chartcode.artifacts import Artifact, writing
 from chartcode.coders import linked_mentions, linked_surfaces
-from chartcode.coders.folds import patient_folds, sampled
-from chartcode.coders.linked_mentions import FEATURES, FLAGS, PLACES, TAKEN_BACK, in_step, pairs_of
+from chartcode.coders.linked_mentions import FEATURES, PLACES, in_step, pairs_of
 from chartcode.coders.linked_pairs import merged
 from chartcode.coders.linked_surfaces import SurfaceParams, Surfaces, learn
 from chartcode.errors import DataError
+from chartcode.linking.flags import FLAGS, TAKEN_BACK
 from chartcode.linking.mentions import MENTIONS
 
 CODES = ["I10", "I119", "E119", "E785", "J189"]
@@ -199,15 +199,3 @@ def test_pairs_meet_side_by_side_and_what_a_side_lacks_is_missing() -> None:
     nan = np.nan
     expected = [[nan, nan, nan], [1, 3, 4], [2, nan, nan], [nan, 5, 6]]
     assert np.array_equal(found.features, expected, equal_nan=True)
-
-
-def test_folds_and_samples_are_of_whole_patients_and_the_same_everywhere() -> None:
-    subjects = np.repeat(np.arange(500), 2)
-    folds = patient_folds(subjects.tolist(), 5, 42)
-    assert (folds[::2] == folds[1::2]).all()
-    assert np.bincount(folds).min() > 140
-    assert patient_folds([10_000_032], 5, 42).tolist() == [3], "a golden value: moves with no machine or version"
-    some = sampled(subjects.tolist(), 100, 7)
-    assert some.sum() == 100
-    assert (some[::2] == some[1::2]).all()
-    assert sampled(subjects.tolist(), None, 7).all()

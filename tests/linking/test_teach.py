@@ -12,9 +12,10 @@ import pytest
 
 from chartcode.artifacts import Artifact, writing
 from chartcode.errors import DataError
+from chartcode.folds import patient_folds
 from chartcode.linking import teach
 from chartcode.linking.linker import Linker
-from chartcode.linking.teach import LinkParams, fold_of, link
+from chartcode.linking.teach import LinkParams, link
 from chartcode.tables.cleaning import clean_batch
 from chartcode.tables.labels import Gold, read_gold
 from chartcode.tables.schemas import EVIDENCE_SCHEMA
@@ -32,6 +33,7 @@ PARAMS: dict[str, Any] = {
     "min_p": 0.05,
     "alternatives": 5,
     "folds": 4,
+    "seed": 42,
 }
 NAMES = terms(
     {"code": "J189", "name": "pneumonia"},
@@ -109,7 +111,7 @@ def test_p_of_a_train_note_knows_nothing_of_its_fold(tmp_path: Path) -> None:
     folder = small(tmp_path)
     mentions, _ = run(folder)
     gold = read_gold(Artifact(folder / "data/gold"))
-    folds = [fold_of(subject, PARAMS["folds"]) for subject in gold.subject_id.tolist()]
+    folds = patient_folds(gold.subject_id.tolist(), PARAMS["folds"], PARAMS["seed"])
     for row in range(20):
         (mention,) = [m for m in mentions if m["note_id"] == f"n{row:03}"]
         others = [other for other in range(20) if folds[other] != folds[row]]

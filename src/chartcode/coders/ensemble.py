@@ -20,13 +20,13 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.coders.base import MOST_SPANS, Coder, FloatArray, LabelledNotes, Span, dense, restored
-from chartcode.coders.known import load_coder
+from chartcode.coders.known import READS, load_coder, once_each
 from chartcode.errors import ArtifactError, DataError
 from chartcode.logs import log
 from chartcode.params import Section
@@ -44,28 +44,18 @@ class EnsembleParams(Section):
     """Who is heard."""
 
     section: ClassVar[str] = "ensemble"
-    members: Annotated[list[Literal["tfidf", "laat", "transformer", "linked", "stacked"]], Field(min_length=1)]
-
-    @field_validator("members")
-    @classmethod
-    def _once_each(cls, members: list[str]) -> list[str]:
-        if len(set(members)) < len(members):
-            raise ValueError("a coder is named twice")
-        return members
+    members: Annotated[
+        list[Literal["tfidf", "laat", "transformer", "linked", "stacked"]],
+        Field(min_length=1),
+        AfterValidator(once_each),
+    ]
 
 
 class EnsembleCoder(Coder[EnsembleParams]):
     """A weighted sum of other coders' logits."""
 
     name: ClassVar[str] = "ensemble"
-    reads: ClassVar[tuple[str, ...]] = (
-        "text",
-        "sections",
-        "edits",
-        "year",
-        "age",
-        "sex",
-    )  # what any member reads
+    reads: ClassVar[tuple[str, ...]] = READS
 
     def __init__(self, artifact: Artifact) -> None:
         described = artifact.json("coder.json")
@@ -103,7 +93,7 @@ class EnsembleCoder(Coder[EnsembleParams]):
         held = [filled(said, rate) for said, rate in zip(found, rates, strict=True)]
         bias, *fitted = fit_weights(held, val.labels).tolist()
         weights = dict(zip(params.members, fitted, strict=True))
-        spread = {name: weights[name] * float(_logit(s).std()) for name, s in zip(params.members, held, strict=True)}
+        spread = {name: weights[name] * float(logits(s).std()) for name, s in zip(params.members, held, strict=True)}
         total = sum(spread.values()) or 1.0
         parts = {name: round(size / total, DIGITS) for name, size in spread.items()}
         described = {"coder": cls.name, "codes": list(val.codes), "params": params.model_dump(mode="json")}
@@ -188,7 +178,7 @@ def blended(bias: float, weights: Sequence[float], scores: Sequence[FloatArray])
     for part in _parts(notes, labels):
         z = np.full((part.stop - part.start, labels), bias)
         for weight, each in zip(weights, scores, strict=True):
-            z += weight * _logit(each[part])
+            z += weight * logits(each[part])
         found[part] = expit(z)
     return found
 
@@ -207,16 +197,16 @@ def cross_entropy(x: Array, scores: Sequence[FloatArray], truth: Any) -> tuple[f
     total, gradient = 0.0, np.zeros(len(x))
     for part in _parts(*truth.shape):
         given = truth[part].toarray()
-        logits = [_logit(found[part]) for found in scores]
-        z = x[0] + sum(w * found for w, found in zip(x[1:], logits, strict=True))
+        held = [logits(found[part]) for found in scores]
+        z = x[0] + sum(w * found for w, found in zip(x[1:], held, strict=True))
         total -= float((given * z + log_expit(-z)).sum())
         over = expit(z) - given  # d loss / d z
-        gradient += [over.sum(), *((over * found).sum() for found in logits)]
+        gradient += [over.sum(), *((over * found).sum() for found in held)]
     cells = truth.shape[0] * truth.shape[1]
     return total / cells, gradient / cells
 
 
-def _logit(scores: Array) -> Array:
+def logits(scores: Array) -> Array:
     return np.asarray(logit(np.clip(scores.astype(np.float64), EPS, 1 - EPS)))
 
 

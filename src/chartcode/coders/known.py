@@ -20,6 +20,14 @@ CODERS = {
     "stacked": "StackedCoder",
     "ensemble": "EnsembleCoder",
 }  # module of chartcode.coders and its class
+READS = ("text", "sections", "edits", "year", "age", "sex")  # columns of silver: what any of them reads
+
+
+def once_each(members: list[str]) -> list[str]:
+    """Names of coders, for a field of params. Raises ValueError when one stands twice."""
+    if len(set(members)) < len(members):
+        raise ValueError("a coder is named twice")
+    return members
 
 
 def load_coder(artifact: Artifact) -> Coder[Any]:

@@ -26,7 +26,6 @@ from pydantic import Field
 from chartcode.artifacts import Artifact, Writer
 from chartcode.coders import linked_pairs
 from chartcode.coders.base import MOST_SPANS, Coder, LabelledNotes, Span
-from chartcode.coders.folds import patient_folds, sampled
 from chartcode.coders.linked_features import (
     FEATURES,
     READS,
@@ -38,11 +37,12 @@ from chartcode.coders.linked_features import (
     stored,
     truth_of,
 )  # fmt: skip
-from chartcode.coders.linked_mentions import TAKEN_BACK
 from chartcode.coders.linked_pairs import PairParams
 from chartcode.coders.linked_surfaces import SurfaceParams
 from chartcode.coders.trees import Trees
 from chartcode.errors import ArtifactError, ParamsError
+from chartcode.folds import patient_folds, sampled
+from chartcode.linking.flags import TAKEN_BACK
 from chartcode.linking.linker import Linker
 from chartcode.logs import log
 from chartcode.params import Positive, parse

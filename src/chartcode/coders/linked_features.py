@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from chartcode.artifacts import Artifact, Writer
 from chartcode.coders import linked_mentions, linked_pairs, linked_surfaces
 from chartcode.coders.base import LabelledNotes
-from chartcode.coders.linked_pairs import Pairs
+from chartcode.coders.linked_mentions import Pairs
 from chartcode.coders.linked_surfaces import SurfaceParams, Surfaces
 from chartcode.coders.terms import TfidfTerms
 from chartcode.errors import ArtifactError, DataError

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from chartcode import icd
 from chartcode.artifacts import Artifact
 from chartcode.errors import DataError
+from chartcode.linking.flags import FLAGS, TAKEN_BACK
 
 Array = np.ndarray[Any, Any]
 FILE = "mentions.parquet"
-FLAGS = ("negated", "uncertain", "historical", "hypothetical", "family")
-TAKEN_BACK = ("negated", "hypothetical", "family")  # what is so is not the patient's, or not yet
 # Where discharge summaries say what was coded, by kind of section.
 PLACES = {
     "of_diagnosis": ("discharge_diagnosis", "chief_complaint"),
@@ -251,4 +251,4 @@ def lengths_of(notes: pa.RecordBatch) -> Array:
 
 def categories_of(codes: Sequence[str]) -> Array:
     """The category of each code (L,), numbered."""
-    return np.unique(np.array([code[:3] for code in codes], dtype=str), return_inverse=True)[1]
+    return np.unique(np.array([icd.category(code) for code in codes], dtype=str), return_inverse=True)[1]

@@ -9,7 +9,7 @@ Legend: N notes, L codes, P pairs, F features.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,6 +17,7 @@ from pydantic import Field
 from scipy.special import expit
 
 from chartcode.coders.base import cells
+from chartcode.coders.linked_mentions import Pairs, categories_of
 from chartcode.coders.trees import Trees, fit_all
 from chartcode.params import Positive, Section, Seed
 
@@ -37,14 +38,6 @@ class PairParams(Section):
     seed: Seed
 
 
-class Pairs(NamedTuple):
-    """Note-code pairs sorted by row and column (P,), and features float64 (P, F)."""
-
-    rows: Array
-    columns: Array
-    features: Array
-
-
 def merged(parts: Sequence[tuple[Array, Array, Array]], more: Sequence[tuple[Array, Array]], width: int) -> Pairs:
     """Pairs of all parts, their features side by side, NaN where a part does not have a pair; `more` are pairs without
     features. `width` is L.
@@ -61,7 +54,7 @@ def merged(parts: Sequence[tuple[Array, Array, Array]], more: Sequence[tuple[Arr
 
 def of_codes(codes: Sequence[str], notes: Array) -> Array:
     """OF_CODE of each code (L, 3), from its train notes (L,)."""
-    category = np.unique(np.array([code[:3] for code in codes], dtype=str), return_inverse=True)[1]
+    category = categories_of(codes)
     together = np.bincount(category, notes)[category]
     return np.stack([np.log1p(notes), np.log1p(together), [float(len(code)) for code in codes]], axis=1)
 

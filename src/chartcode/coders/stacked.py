@@ -22,57 +22,42 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
-from pydantic import Field, field_validator
-from scipy.special import logit
+from pydantic import AfterValidator, Field
 
 from chartcode.artifacts import Artifact, Writer, writing
 from chartcode.coders import linked_pairs
 from chartcode.coders.base import Coder, LabelledNotes, Span
-from chartcode.coders.ensemble import MODELS, SCORES, scores_of, shared_out, strongest
-from chartcode.coders.folds import patient_folds, sampled
-from chartcode.coders.known import fitting_of, load_coder
+from chartcode.coders.ensemble import MODELS, SCORES, logits, scores_of, shared_out, strongest
+from chartcode.coders.known import READS, fitting_of, load_coder, once_each
 from chartcode.coders.linked import MENTIONS, LinkedCoder, params_of
 from chartcode.coders.linked_features import FEATURES, Linked, LinkedFeatures, linked_by, of_examples, stored, truth_of
-from chartcode.coders.linked_pairs import PairParams, Pairs
+from chartcode.coders.linked_mentions import Pairs
+from chartcode.coders.linked_pairs import PairParams
 from chartcode.coders.trees import Trees
 from chartcode.errors import ArtifactError, DataError
+from chartcode.folds import patient_folds, sampled
 from chartcode.logs import log
 from chartcode.params import Positive
 
 Array = np.ndarray[Any, Any]
 LINKED = "linked"
 OF_MEMBER = ("logit", "place")  # of its score; log of the code's place in its list
-EPS = 1e-6  # a score is never taken for surer than this
 
 
 class StackedParams(PairParams):
     """Who is heard beside linked, and knobs of the trees over pairs."""
 
     section: ClassVar[str] = "stacked"
-    members: Annotated[list[Literal["tfidf", "laat", "transformer"]], Field(min_length=1)]
+    members: Annotated[list[Literal["tfidf", "laat", "transformer"]], Field(min_length=1), AfterValidator(once_each)]
     candidates: Positive
     fit_notes: Positive | None
-
-    @field_validator("members")
-    @classmethod
-    def _once_each(cls, members: list[str]) -> list[str]:
-        if len(set(members)) < len(members):
-            raise ValueError("a coder is named twice")
-        return members
 
 
 class StackedCoder(Coder[StackedParams]):
     """Trees over pairs of a note and a code that it names or that a member suggests."""
 
     name: ClassVar[str] = "stacked"
-    reads: ClassVar[tuple[str, ...]] = (
-        "text",
-        "sections",
-        "edits",
-        "year",
-        "age",
-        "sex",
-    )  # what any member reads
+    reads: ClassVar[tuple[str, ...]] = READS
 
     def __init__(self, linked: LinkedCoder, members: Mapping[str, Coder[Any]], trees: Trees, candidates: int) -> None:
         self.codes, self.linked, self.members, self.trees = linked.codes, linked, members, trees
@@ -192,8 +177,7 @@ class _Stack:
             at = np.where(taught[places[found.rows], found.columns], own[found.columns], -1)
             known = np.flatnonzero(at >= 0)
             given = np.full((len(at), len(OF_MEMBER)), np.nan)
-            said = held[name][found.rows[known], at[known]].astype(np.float64)
-            given[known, 0] = logit(np.clip(said, EPS, 1 - EPS))
+            given[known, 0] = logits(held[name][found.rows[known], at[known]])
             given[known, 1] = np.log(ranks[name][found.rows[known], at[known]])
             made.append(given)
         return found._replace(features=np.hstack(made))

@@ -12,7 +12,6 @@ import multiprocessing
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from hashlib import sha256
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -24,14 +23,16 @@ from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.errors import DataError
-from chartcode.linking.calibration import BAG, ORDER, Occurrences, learn, untaught, with_factors
+from chartcode.folds import patient_folds
+from chartcode.linking.calibration import BAG, Occurrences, learn, untaught, with_factors
 from chartcode.linking.dictionary import Dictionary, compile_terms
+from chartcode.linking.flags import ORDER
 from chartcode.linking.linker import OF_ALL, SIDES, Judge, contexts, save, years_of
 from chartcode.linking.mentions import MENTIONS, READS, SPOTTED, Spotter
 from chartcode.linking.terminology.editions import Codes
 from chartcode.linking.terms import TERMS
 from chartcode.parallel import cores
-from chartcode.params import NonNegative, Positive, Section
+from chartcode.params import NonNegative, Positive, Section, Seed
 from chartcode.tables.labels import Gold
 
 Array = np.ndarray[Any, Any]
@@ -53,11 +54,7 @@ class LinkParams(Section):
     min_p: Annotated[float, Field(gt=0, lt=1)]
     alternatives: Positive
     folds: Annotated[int, Field(ge=2, le=20)]
-
-
-def fold_of(subject_id: int, folds: int) -> int:
-    """The fold of a patient, 0..folds-1, the same on every machine."""
-    return int.from_bytes(sha256(f"link:{subject_id}".encode()).digest()[:8]) % folds
+    seed: Seed
 
 
 def link(
@@ -91,7 +88,7 @@ def link(
     spotted = mentions.path("spotted.parquet")
     mentions.parquet("spotted.parquet", _spot(silver, dictionary, params.language, len(rows)), SPOTTED)
     train = gold.split == "train"
-    folds = np.array([fold_of(s, params.folds) for s in gold.subject_id.tolist()], np.int64)
+    folds = patient_folds(gold.subject_id.tolist(), params.folds, params.seed)
     taught, without = untaught(dictionary.candidates, len(dictionary.surfaces), params.strength), None
     if params.learn_from != "nothing":
         held = _occurrences(mentions, rows, gold.hadm_id, truth, codes, train, folds, len(dictionary.surfaces))
