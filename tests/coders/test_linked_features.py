@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from chartcode.artifacts import Artifact, writing
 from chartcode.coders import linked_mentions, linked_surfaces
-from chartcode.coders.linked_mentions import FEATURES, PLACES, in_step, pairs_of
-from chartcode.coders.linked_pairs import merged
+from chartcode.coders.linked_mentions import FEATURES, PLACES, Pairs, in_step, pairs_of
+from chartcode.coders.linked_pairs import examples, merged
 from chartcode.coders.linked_surfaces import SurfaceParams, Surfaces, learn
 from chartcode.errors import DataError
 from chartcode.linking.flags import FLAGS, TAKEN_BACK
@@ -199,3 +199,19 @@ def test_pairs_meet_side_by_side_and_what_a_side_lacks_is_missing() -> None:
     nan = np.nan
     expected = [[nan, nan, nan], [1, 3, 4], [2, nan, nan], [nan, 5, 6]]
     assert np.array_equal(found.features, expected, equal_nan=True)
+
+
+def test_examples_of_many_notes_are_those_of_all_at_once() -> None:
+    rng = np.random.default_rng(7)
+    truth = sp.random(40, 9, 0.4, "csr", rng=rng, dtype=np.float64).astype(bool).astype(np.int8)
+    rows, columns = (where.astype(np.int64) for where in np.nonzero(rng.random((40, 9)) < 0.6))
+    features = np.where(rng.random((len(rows), 3)) < 0.2, np.nan, rng.normal(size=(len(rows), 3)) * 100)
+    parts = []
+    for start, stop in ((0, 13), (13, 13), (13, 30), (30, 40)):
+        some = (rows >= start) & (rows < stop)
+        parts.append((Pairs(rows[some] - start, columns[some], features[some]), truth[start:stop]))
+    given, answers = examples(iter(parts))
+    expected = features.astype(np.float32).round(5).astype(np.float64)
+    assert given.dtype == np.float64
+    assert np.array_equal(given, expected, equal_nan=True)
+    assert answers.tolist() == np.asarray(truth.todense())[rows, columns].tolist()

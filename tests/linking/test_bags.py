@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +40,17 @@ def test_order_endings_and_small_words_do_not_matter_but_signs_do() -> None:
     assert [w.surface for w in bags.find(words_of("stones in the left kidney"))] == [7]
     assert bags.find(words_of("stones, left kidney")) == []
     assert bags.find(words_of("left kidney stone stone"))[0].end == 3
+
+
+def test_forgetting_words_changes_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"left kidney stone": 7, "heart failure": 8}
+    text = words_of("stones in left kidneys. failures of the heart")
+    expected = Bags(names, "en").find(text)
+    monkeypatch.setattr("chartcode.linking.bags.REMEMBERED", 2)
+    bags = Bags(names, "en")
+    for _ in range(3):
+        assert bags.find(text) == expected != []
+        assert len(bags._numbers) <= 2
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4), st.integers(1, 4)), max_size=8))

@@ -14,7 +14,7 @@ Legend: N notes, L codes of the label space, P note-code pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -33,10 +33,10 @@ from chartcode.coders.linked_features import (
     LinkedFeatures,
     label_space,
     linked_by,
-    of_examples,
     stored,
     truth_of,
 )  # fmt: skip
+from chartcode.coders.linked_mentions import Pairs
 from chartcode.coders.linked_pairs import PairParams
 from chartcode.coders.linked_surfaces import SurfaceParams
 from chartcode.coders.trees import Trees
@@ -91,7 +91,8 @@ class LinkedCoder(Coder[LinkedParams]):
         folds = patient_folds(train.subject_ids.tolist(), params.folds, params.seed)
         features = LinkedFeatures.learn(params, train, codes, folds, params.folds)
         chosen = sampled(train.subject_ids.tolist(), params.fit_notes, params.seed)
-        given, truth = examples(features, train.some(chosen), folds[chosen], Artifact(mentions))
+        found = examples(features, train.some(chosen), folds[chosen], Artifact(mentions))
+        given, truth = linked_pairs.examples(found)
         trees = linked_pairs.fit(params, given, truth)
         features.save(writer)
         trees.save(writer)
@@ -158,16 +159,15 @@ class LinkedCoder(Coder[LinkedParams]):
         return found
 
 
-def examples(features: LinkedFeatures, notes: LabelledNotes, folds: Array, mentions: Artifact) -> tuple[Array, Array]:
-    """Features (P, F) and truth (P,) of every pair of train notes, taught by folds other than theirs (N,)."""
-    truth, made, first = truth_of(notes, features.codes), [], 0
+def examples(
+    features: LinkedFeatures, notes: LabelledNotes, folds: Array, mentions: Artifact
+) -> Iterator[tuple[Pairs, Any]]:
+    """The pairs of train notes, some notes at a time, taught by folds other than theirs (N,), and the notes' truth."""
+    truth, first = truth_of(notes, features.codes), 0
     for linked in stored(mentions, notes):
         some = slice(first, first + linked[0].num_rows)
-        pairs = features.pairs(linked, folds[some])
-        made.append((pairs.features.astype(np.float32), linked_pairs.truth_of(pairs, truth[some])))
+        yield features.pairs(linked, folds[some]), truth[some]
         first = some.stop
-    given, answers = (np.concatenate(columns) for columns in zip(*made, strict=True))
-    return of_examples((given, answers))
 
 
 def params_of(artifact: Artifact) -> LinkedParams:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
+from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, Writer
 from chartcode.coders import linked_mentions, linked_pairs, linked_surfaces
@@ -21,7 +22,7 @@ from chartcode.coders.base import LabelledNotes
 from chartcode.coders.linked_mentions import Pairs
 from chartcode.coders.linked_surfaces import SurfaceParams, Surfaces
 from chartcode.coders.terms import TfidfTerms
-from chartcode.errors import ArtifactError, DataError
+from chartcode.errors import ArtifactError
 
 Array = np.ndarray[Any, Any]
 READS = ("text", "sections", "edits", "year")
@@ -116,7 +117,11 @@ def truth_of(notes: LabelledNotes, codes: Sequence[str]) -> sp.csr_matrix:
 
 def stored(mentions: Artifact, notes: LabelledNotes, more: Sequence[str] = ()) -> Iterator[Linked]:
     """Notes with the mentions that stage `link` found, and the columns `more` of silver."""
-    return linked_mentions.in_step(mentions, notes.read([*dict.fromkeys(["note_id", *READS, *more])]))
+    read = notes.read([*dict.fromkeys(["note_id", *READS, *more])])
+    with tqdm(total=len(notes.hadm_ids), desc="pairs", unit=" notes", disable=None, leave=False) as bar:
+        for linked in linked_mentions.in_step(mentions, read):
+            yield linked
+            bar.update(linked[0].num_rows)
 
 
 def linked_by(linker: Any, notes: Iterable[pa.RecordBatch]) -> Iterator[Linked]:
@@ -127,11 +132,3 @@ def linked_by(linker: Any, notes: Iterable[pa.RecordBatch]) -> Iterator[Linked]:
         read = pa.record_batch([ids, *(batch.column(name) for name in READS)], names=["note_id", *READS])
         mentions = linker.mentions(read)
         yield batch, mentions, mentions["note_id"].to_numpy().astype(np.int64)
-
-
-def of_examples(model_fits: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Features and truth of pairs to fit on. Raises DataError where nothing is to be learned."""
-    features, truth = model_fits
-    if not 0 < truth.sum() < len(truth):
-        raise DataError("data/mentions: no mention of a train note is of its codes, or every one; run `dvc repro link`")
-    return features, truth

@@ -8,7 +8,7 @@ Legend: N notes, L codes, P pairs, F features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from scipy.special import expit
 from chartcode.coders.base import cells
 from chartcode.coders.linked_mentions import Pairs, categories_of
 from chartcode.coders.trees import Trees, fit_all
+from chartcode.errors import DataError
 from chartcode.params import Positive, Section, Seed
 
 Array = np.ndarray[Any, Any]
@@ -64,11 +65,31 @@ def truth_of(pairs: Pairs, truth: Any) -> Array:
     return cells(truth, pairs.rows, pairs.columns).astype(np.int8)
 
 
+def examples(found: Iterable[tuple[Pairs, Any]]) -> tuple[Array, Array]:
+    """Features float64 (P, F), rounded as `scores` rounds them, and truth int8 (P,) of all pairs of train notes to fit
+    on, from pairs of some notes and their truth CSR (N, L) at a time.
+
+    There may be ten millions: they wait in float32, and no part of them stands in both widths. Raises DataError where
+    nothing is to be learned.
+    """
+    parts = [(pairs.features.astype(np.float32).round(DIGITS), truth_of(pairs, truth)) for pairs, truth in found]
+    truth = np.concatenate([answers for _, answers in parts])
+    if not 0 < truth.sum() < len(truth):
+        raise DataError("data/mentions: no mention of a train note is of its codes, or every one; run `dvc repro link`")
+    features = np.empty((len(truth), parts[0][0].shape[1]))
+    end = len(features)
+    while parts:
+        part, _ = parts.pop()
+        features[end - len(part) : end] = part
+        end -= len(part)
+    return features, truth
+
+
 def fit(params: PairParams, features: Array, truth: Array) -> Trees:
-    """The model of pairs, by one thread; features are rounded as `scores` rounds them."""
-    features = features.round(DIGITS)
-    # scikit-learn finds no bins for a feature that no pair has; no tree asks a constant.
-    features = np.where(np.isnan(features).all(axis=0), 0.0, features)
+    """The model of `examples`, by one thread. Changes features that no pair has."""
+    for column in range(features.shape[1]):
+        if np.isnan(features[:, column]).all():  # no bins for scikit-learn; no tree asks a constant
+            features[:, column] = 0.0
     return fit_all(
         features,
         truth,

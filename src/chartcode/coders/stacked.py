@@ -15,7 +15,7 @@ Legend: N notes, L codes of linked's label space, M members, P note-code pairs, 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -30,7 +30,7 @@ from chartcode.coders.base import Coder, LabelledNotes, Span
 from chartcode.coders.ensemble import MODELS, SCORES, logits, scores_of, shared_out, strongest
 from chartcode.coders.known import READS, fitting_of, load_coder, once_each
 from chartcode.coders.linked import MENTIONS, LinkedCoder, params_of
-from chartcode.coders.linked_features import FEATURES, Linked, LinkedFeatures, linked_by, of_examples, stored, truth_of
+from chartcode.coders.linked_features import FEATURES, Linked, LinkedFeatures, linked_by, stored, truth_of
 from chartcode.coders.linked_mentions import Pairs
 from chartcode.coders.linked_pairs import PairParams
 from chartcode.coders.trees import Trees
@@ -91,7 +91,7 @@ class StackedCoder(Coder[StackedParams]):
             scores[name], known[name] = out_of_fold(name, Artifact(models / name), train, val, folds, chosen)
         stack = _Stack(features, known, params.candidates)
         notes = train.some(chosen)
-        given, truth = _examples(stack, notes, folds[chosen], Artifact(mentions), scores)
+        given, truth = linked_pairs.examples(_examples(stack, notes, folds[chosen], Artifact(mentions), scores))
         linked_pairs.fit(params, given, truth).save(writer)
         writer.json("coder.json", {"coder": cls.name, "params": params.model_dump(mode="json")})
         log(cls.name).info("fitted", notes=int(chosen.sum()), pairs=len(truth), true=int(truth.sum()))
@@ -209,16 +209,13 @@ def out_of_fold(
 
 def _examples(
     stack: _Stack, notes: LabelledNotes, folds: Array, mentions: Artifact, scores: Mapping[str, Array]
-) -> tuple[Array, Array]:
-    """Features (P, F) and truth (P,) of every pair of train notes; folds (N,), scores (N, a member's codes)."""
-    truth, made, first = truth_of(notes, stack.features.codes), [], 0
+) -> Iterator[tuple[Pairs, Any]]:
+    """The pairs of train notes, some notes at a time, and their truth; folds (N,), scores (N, a member's codes)."""
+    truth, first = truth_of(notes, stack.features.codes), 0
     for linked in stored(mentions, notes):
         some = slice(first, first + linked[0].num_rows)
-        pairs = stack.pairs(linked, {name: held[some] for name, held in scores.items()}, folds[some])
-        made.append((pairs.features.astype(np.float32), linked_pairs.truth_of(pairs, truth[some])))
+        yield stack.pairs(linked, {name: held[some] for name, held in scores.items()}, folds[some]), truth[some]
         first = some.stop
-    given, answers = (np.concatenate(columns) for columns in zip(*made, strict=True))
-    return of_examples((given, answers))
 
 
 def stored_scores(coder: StackedCoder, notes: LabelledNotes, scores: Path = SCORES) -> dict[str, Array]:

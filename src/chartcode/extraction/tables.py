@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
@@ -193,13 +194,21 @@ def _by_note(mentions: Artifact, min_p: float) -> Iterator[tuple[str, list[Menti
     """Mentions of one note after the other; a note whose mentions are all below `min_p` stands with none."""
     held: tuple[str, list[Mention]] | None = None
     for batch in mentions.batches("mentions.parquet", ["note_id", *Mention._fields]):
-        for row in batch.to_pylist():
-            if held is None or row["note_id"] != held[0]:
+        sure = batch.column("p").to_numpy().astype(np.float64) >= min_p
+        kept = batch.filter(pa.array(sure))
+        found = [
+            Mention(*row) for row in zip(*(kept.column(name).to_pylist() for name in Mention._fields), strict=True)
+        ]
+        before = np.append(0, np.cumsum(sure)).tolist()
+        runs = pc.run_end_encode(batch.column("note_id"))
+        start = 0
+        for note_id, end in zip(runs.values.to_pylist(), runs.run_ends.to_pylist(), strict=True):
+            if held is None or note_id != held[0]:
                 if held is not None:
                     yield held
-                held = (row["note_id"], [])
-            if row["p"] >= min_p:
-                held[1].append(Mention.of(row))
+                held = (note_id, [])
+            held[1].extend(found[before[start] : before[end]])
+            start = end
     if held is not None:
         yield held
 

@@ -23,6 +23,7 @@ SMALL = {
 STEMMER = {"en": "english", "es": "spanish"}
 MOST_STEMS = 6  # of a name
 WIDEST = 10  # words a window spans
+REMEMBERED = 1 << 18  # words whose numbers are kept, 200 bytes each; a hospital has millions, with slips and numbers
 _WRAP = (1 << 64) - 1
 
 
@@ -84,6 +85,8 @@ class _Numbers(dict[str, int]):
             number = 0
         else:
             number = int.from_bytes(blake2b(self._stem(word).encode(), digest_size=8).digest()) | 1
+        if len(self) >= REMEMBERED:
+            self.clear()
         self[word] = number
         return number
 

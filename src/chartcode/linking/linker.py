@@ -18,7 +18,7 @@ from chartcode.errors import ArtifactError
 from chartcode.icd import category
 from chartcode.linking.calibration import BAG, LEARNED, UNUSED, Calibration
 from chartcode.linking.flags import ORDER
-from chartcode.linking.mentions import ALTERNATIVE, MENTIONS, READS, Spotter
+from chartcode.linking.mentions import MENTIONS, READS, Spotter
 from chartcode.linking.terminology.editions import Codes
 
 Array = np.ndarray[Any, Any]
@@ -55,6 +55,9 @@ class Judge:
         self._names: list[str] = candidates["code"].to_pylist()
         self._best = candidates["best"].to_numpy(zero_copy_only=False).tolist()
         self._bounds = np.searchsorted(candidates["surface"].to_numpy(), np.arange(len(keys) + 1)).tolist()
+        changes = np.array([not codes.lasting(code) for code in self._names], np.int64)
+        counted = np.append(0, np.cumsum(changes))[self._bounds]
+        self._dated = (np.diff(counted) > 0).tolist()  # (S,) whether the year makes a difference
         self._of_fold: dict[int, tuple[Array, Array, Array]] = {}
         self._number: dict[tuple[int, int, int, int], int] = {}  # what was judged -> its place below
         self._judged: list[list[dict[str, Any]]] = []
@@ -93,10 +96,7 @@ class Judge:
             "code": pa.array([s[0]["code"] for s in said], pa.string()).take(take),
             "p": pa.array([s[0]["p"] for s in said], pa.float32()).take(take),
             "source": pa.array([s[0]["kind"] for s in said], pa.string()).take(take),
-            "alternatives": pa.array(
-                [[{field.name: one[field.name] for field in ALTERNATIVE} for one in s] for s in said],
-                MENTIONS.field("alternatives").type,
-            ).take(take),
+            "alternatives": pa.array(said, MENTIONS.field("alternatives").type).take(take),
         }
         columns = [judged[f.name] if f.name in judged else spotted[f.name] for f in MENTIONS]
         return pa.table(columns, schema=MENTIONS)
@@ -108,7 +108,7 @@ class Judge:
             self._judged.clear()
 
     def _place(self, surface: int, context: int, year: int, fold: int) -> int:
-        asked = (surface, context, year, fold)
+        asked = (surface, context, year if self._dated[surface] else 0, fold)
         place = self._number.get(asked)
         if place is None:
             place = self._number[asked] = len(self._judged)

@@ -82,6 +82,14 @@ def test_every_known_code_resolves_to_one_that_could_be_billed(codes: Codes) -> 
             assert codes.resolve(resolved, year) == resolved
 
 
+def test_a_lasting_code_is_itself_whatever_the_year(codes: Codes) -> None:
+    years = [0, *range(codes.earliest - 1, codes.latest + 2)]
+    for code in [*random.Random(7).sample(sorted(codes.titles), 2000), "unknown", ""]:
+        assert not codes.lasting(code) or {codes.of_year(code, year) for year in years} == {code}
+    assert not any(map(codes.lasting, ("N183", "N1830", "E872", "F32A")))
+    assert sum(map(codes.lasting, codes.titles)) > 0.9 * len(codes.titles)
+
+
 def test_each_dated_change_explains_one_between_two_editions() -> None:
     known = editions.known_editions({})
     years = sorted(known)

@@ -207,6 +207,11 @@ class Codes:
         """`resolve` for a code that could ever be billed (year 0: the latest); any other stays as it is written."""
         return self.resolve(code, year or None) if code in self._life else code
 
+    def lasting(self, code: str) -> bool:
+        """Whether `of_year` gives the code itself in every year."""
+        first, last = self._life.get(code, (self.earliest, None))
+        return first <= self.earliest and last is None
+
     def _resolve(self, code: str, year: int) -> str:
         if code not in self.titles:
             return code
