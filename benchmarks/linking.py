@@ -29,6 +29,7 @@ import pyarrow.compute as pc
 from chartcode.artifacts import Artifact, writing
 from chartcode.coders.base import gold_of, listed, restored
 from chartcode.linking.linker import Linker
+from chartcode.linking.places import FILE, Places
 from chartcode.linking.teach import LinkParams, link
 from chartcode.params import GoldParams, load
 from chartcode.tables.source_notes import cleaned
@@ -162,6 +163,17 @@ def places(
         if pair in marked
     )
     return _prf(hits, len(said), len(marked))
+
+
+def marked_places(model: Path, data: Path, mentions: pa.Table, about: Hospital) -> list[dict[str, Any]]:
+    """Places in notes of val and test, by what marks taught."""
+    learned, found = Places.load(Artifact(model)), []
+    outside = pa.array([note_id for note_id, hadm_id in about.admission.items() if about.split[hadm_id] != "train"])
+    for batch in Artifact(data / "silver").batches("notes.parquet", ["note_id", "text", "edits"]):
+        notes = batch.filter(pc.is_in(batch.column("note_id"), outside))
+        own = mentions.filter(pc.is_in(mentions["note_id"], notes.column("note_id")))
+        found += learned.find(notes, own).to_pylist()
+    return found
 
 
 def _prf(hits: int, called: int, true: int) -> tuple[float, float, float]:
@@ -306,6 +318,8 @@ def main() -> None:
         if about.marked:
             print("\n| places (threshold) | precision | recall | F1, test | F1, val |\n|:--|--:|--:|--:|--:|")
             judge_places("calibrated", mentions, about)
+            if (model / FILE).is_file():
+                judge_places("learned from marks", marked_places(model, data, table, about), about)
             for coder, found in by.items():
                 judge_places(coder, mentions, about, found)
         found = scores(mentions, about, zero_shot=False)

@@ -33,6 +33,13 @@ def test_finds_what_a_search_at_every_place_finds(keys: list[str], folded: list[
     assert Matcher(keys).find(words(folded)) == slow(keys, folded)
 
 
+@given(KEYS, st.lists(st.one_of(WORD, st.just("unknown")), max_size=20))
+def test_overlapping_it_finds_every_name_at_every_place(keys: list[str], folded: list[str]) -> None:
+    spans = [(first, end) for first in range(len(folded)) for end in range(first + 1, len(folded) + 1)]
+    every = [Match(*span, k) for span in spans for k, key in enumerate(keys) if key == " ".join(folded[slice(*span)])]
+    assert sorted(Matcher(keys, overlapping=True).find(words(folded))) == sorted(every)
+
+
 def test_a_vocabulary_reaches_beyond_the_surrogates() -> None:
     """Words are numbered as characters; those of U+D800 to U+DFFF cannot stand in a string of UTF-8."""
     keys = [f"w{number}" for number in range(60_000)]

@@ -34,6 +34,7 @@ PARAMS: dict[str, Any] = {
     "alternatives": 5,
     "folds": 4,
     "seed": 42,
+    "places": {"trees": 20, "leaves": 4, "min_leaf": 2, "learning_rate": 0.1, "l2": 1.0, "seed": 1},
 }
 NAMES = terms(
     {"code": "J189", "name": "pneumonia"},

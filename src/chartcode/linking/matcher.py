@@ -1,4 +1,4 @@
-"""Finds every name of a dictionary in a text in one pass: leftmost, then longest, whole words only.
+"""Finds every name of a dictionary in a text in one pass: leftmost, then longest, or all; whole words only.
 
 An Aho-Corasick automaton (ahocorasick-rs) over words, not letters: each word of the dictionary is one private
 character, a text is as many characters as it has words, and what the dictionary does not know is one character that no
@@ -31,12 +31,14 @@ class Match(NamedTuple):
 class Matcher:
     """An automaton over the words of `keys` (K,), which are distinct."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
+    def __init__(self, keys: Sequence[str], overlapping: bool = False) -> None:
+        """`overlapping`: names are found inside and across others too."""
+        self._overlapping = overlapping
         self._signs: dict[str, str] = {}
         patterns = ["".join(map(self._sign, key.split(" "))) for key in keys]
         self._automaton = AhoCorasick(
             patterns,
-            matchkind=MatchKind.LeftmostLongest,
+            matchkind=MatchKind.Standard if overlapping else MatchKind.LeftmostLongest,
             store_patterns=False,
             implementation=Implementation.ContiguousNFA,
         )
@@ -50,7 +52,11 @@ class Matcher:
         return sign
 
     def find(self, words: Words) -> list[Match]:
-        """The names in a text, in order, none over another: of those that begin first, the longest."""
+        """The names in a text, in order, none over another: of those that begin first, the longest.
+
+        Of an overlapping matcher every one, in order of their ends, the longest of equals first.
+        """
         known = self._signs.get
         text = "".join([known(word, _UNKNOWN) for word in words.folded])
-        return [Match(first, end, key) for key, first, end in self._automaton.find_matches_as_indexes(text)]
+        matches = self._automaton.find_matches_as_indexes(text, self._overlapping)
+        return [Match(first, end, key) for key, first, end in matches]

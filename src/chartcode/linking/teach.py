@@ -9,7 +9,6 @@ Legend: N notes, M mentions, S surfaces, C codes.
 from __future__ import annotations
 
 import multiprocessing
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Annotated, Any, ClassVar, Literal
@@ -22,15 +21,17 @@ from scipy import sparse as sp
 from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, Writer
+from chartcode.coders.linked_pairs import PairParams
 from chartcode.errors import DataError
 from chartcode.folds import patient_folds
 from chartcode.linking.calibration import BAG, Occurrences, learn, untaught, with_factors
 from chartcode.linking.dictionary import Dictionary, compile_terms
 from chartcode.linking.flags import ORDER
 from chartcode.linking.linker import OF_ALL, SIDES, Judge, contexts, save, years_of
+from chartcode.linking.marks import mark_terms, marked_train
 from chartcode.linking.mentions import MENTIONS, READS, SPOTTED, Spotter
+from chartcode.linking.places import learn as learn_places
 from chartcode.linking.terminology.editions import Codes
-from chartcode.linking.terms import TERMS
 from chartcode.parallel import cores
 from chartcode.params import NonNegative, Positive, Section, Seed
 from chartcode.tables.labels import Gold
@@ -55,6 +56,7 @@ class LinkParams(Section):
     alternatives: Positive
     folds: Annotated[int, Field(ge=2, le=20)]
     seed: Seed
+    places: PairParams
 
 
 def link(
@@ -80,8 +82,9 @@ def link(
             "set link.learn_from to nothing"
         )
     terms = terminology.table("terms.parquet")
-    if params.learn_from == "evidence":
-        terms = pa.concat_tables([terms, evidence_terms(gold, bronze, truth, params.language)])
+    marked = marked_train(gold, bronze, truth) if params.learn_from == "evidence" else {}
+    if marked:
+        terms = pa.concat_tables([terms, mark_terms(marked, bronze.source, params.language)])
     dictionary = compile_terms(terms, [params.language], params.max_words)
     notes = silver.table("notes.parquet", ["note_id", "subject_id", "hadm_id", "year"])
     rows = {note_id: row for row, note_id in enumerate(notes["note_id"].to_pylist())}
@@ -108,38 +111,13 @@ def link(
     )
     spotted.unlink()
     save(model, dictionary.surfaces, taught, codes_table, params.language, params.alternatives, params.year)
+    if marked:
+        fold_of_note = dict(zip(gold.hadm_id.tolist(), folds.tolist(), strict=True))
+        own = {note_id: fold_of_note[note.hadm_id] for note_id, note in marked.items()}
+        learned = learn_places(params.places, marked, own, _of_notes(mentions, list(marked)), params.language)
+        if learned is not None:
+            learned.save(model)
     return {"notes": len(rows), "mentions": written, "surfaces": len(keys), "factors": dict(taught.factors)}
-
-
-def evidence_terms(gold: Gold, bronze: Artifact, truth: pa.Table, language: str) -> pa.Table:
-    """TERMS of the words that people marked as evidence in train notes: what this hospital calls its codes.
-
-    Raises DataError when the source marks no evidence in train.
-    """
-    marked = bronze.table("evidence.parquet", ["note_id", "icd_code", "mention", "start", "end"])
-    train = set(gold.hadm_id[gold.split == "train"].tolist())
-    texts = bronze.table("discharge.parquet", ["note_id", "hadm_id", "text"])
-    texts = texts.filter(pc.is_in(texts["hadm_id"], pa.array(sorted(train))))
-    marked = marked.filter(pc.is_in(marked["note_id"], texts["note_id"].combine_chunks()))
-    marked = marked.filter(pc.is_in(marked["icd_code"], truth["icd_code"].combine_chunks()))
-    if not len(marked):
-        raise DataError(f"{bronze.folder}/evidence.parquet: marks nothing in train notes; set link.learn_from to codes")
-    text_of = dict(zip(texts["note_id"].to_pylist(), texts["text"].to_pylist(), strict=True))
-    parts: dict[tuple[str, int, str], list[str]] = defaultdict(list)
-    for row in marked.to_pylist():
-        parts[row["note_id"], row["mention"], row["icd_code"]].append(
-            text_of[row["note_id"]][row["start"] : row["end"]]
-        )
-    counted: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    for (_, _, code), said in parts.items():
-        counted[" ".join(" ".join(said).split())][code] += 1
-    made: list[tuple[Any, ...]] = [
-        (code, "icd10cm", name, "mention", language, [], count / sum(codes.values()), bronze.source, "as the notes")
-        for name, codes in sorted(counted.items())
-        for code, count in sorted(codes.items())
-    ]
-    columns = [pa.array(column, field.type) for column, field in zip(zip(*made, strict=True), TERMS, strict=True)]
-    return pa.table(columns, schema=TERMS)
 
 
 _spotter: Spotter | None = None  # of a process that spots
@@ -275,3 +253,11 @@ def _judged(
         offered = judge.offered(found, years[of], folds[of])
         spotted, row = found.filter(pa.array(offered)), of[offered]
         yield from judge.judge(spotted, years[row], folds[row]).combine_chunks().to_batches()
+
+
+def _of_notes(mentions: Writer, note_ids: list[str]) -> pa.Table:
+    """The mentions written of these notes."""
+    from pyarrow import dataset
+
+    wanted = pc.field("note_id").isin(note_ids)
+    return dataset.dataset(mentions.path("mentions.parquet")).to_table(filter=wanted)
