@@ -8,7 +8,8 @@ Reads data/{bronze,silver,gold,terminology} (`make codiesp`, `dvc repro link`) a
 - zero-shot: the code that the names prefer, learned from nothing. Calibrated: every candidate by its p. Codes count
   that are no labels of gold, and gold codes that no name stands for are missed. Thresholds from val alone.
 - places (a source with marked evidence): a code of a note is found where one of its mentions holds a marked span with
-  at most ten characters more on either side, as CodiEsp's own evaluation of its track X counts it.
+  at most ten characters more on either side, as CodiEsp's own evaluation of its track X counts it. Learned from marks:
+  places that people would mark (linking/places.py), with `link.learn_from: evidence`; with a coder: the mean of both.
 - speed: one process, CPU seconds.
 """
 
@@ -29,7 +30,7 @@ import pyarrow.compute as pc
 from chartcode.artifacts import Artifact, writing
 from chartcode.coders.base import gold_of, listed, restored
 from chartcode.linking.linker import Linker
-from chartcode.linking.places import FILE, Places
+from chartcode.linking.places import Places
 from chartcode.linking.teach import LinkParams, link
 from chartcode.params import GoldParams, load
 from chartcode.tables.source_notes import cleaned
@@ -168,12 +169,19 @@ def places(
 def marked_places(model: Path, data: Path, mentions: pa.Table, about: Hospital) -> list[dict[str, Any]]:
     """Places in notes of val and test, by what marks taught."""
     learned, found = Places.load(Artifact(model)), []
+    if learned is None:
+        return []
     outside = pa.array([note_id for note_id, hadm_id in about.admission.items() if about.split[hadm_id] != "train"])
     for batch in Artifact(data / "silver").batches("notes.parquet", ["note_id", "text", "edits"]):
         notes = batch.filter(pc.is_in(batch.column("note_id"), outside))
         own = mentions.filter(pc.is_in(mentions["note_id"], notes.column("note_id")))
         found += learned.find(notes, own).to_pylist()
     return found
+
+
+def weighed(places: list[dict[str, Any]], about: Hospital, by: Scores) -> list[dict[str, Any]]:
+    """Places with the mean of their p and the coder's score of the code in the note."""
+    return [p | {"p": (p["p"] + by[about.admission[p["note_id"]]].get(p["code"], 0.0)) / 2} for p in places]
 
 
 def _prf(hits: int, called: int, true: int) -> tuple[float, float, float]:
@@ -318,10 +326,13 @@ def main() -> None:
         if about.marked:
             print("\n| places (threshold) | precision | recall | F1, test | F1, val |\n|:--|--:|--:|--:|--:|")
             judge_places("calibrated", mentions, about)
-            if (model / FILE).is_file():
-                judge_places("learned from marks", marked_places(model, data, table, about), about)
+            marked = marked_places(model, data, table, about)
+            if marked:
+                judge_places("learned from marks", marked, about)
             for coder, found in by.items():
                 judge_places(coder, mentions, about, found)
+                if marked:
+                    judge_places(f"learned from marks, and {coder}", weighed(marked, about, found), about)
         found = scores(mentions, about, zero_shot=False)
         error_kinds(mentions, about, chosen(lambda threshold: f1(found, val, threshold)[2]))
         by_source(mentions, about)

@@ -28,6 +28,7 @@ from chartcode.coders import linked_pairs
 from chartcode.coders.base import MOST_SPANS, Coder, LabelledNotes, Span
 from chartcode.coders.linked_features import (
     FEATURES,
+    FOLDER,
     READS,
     Linked,
     LinkedFeatures,
@@ -38,6 +39,7 @@ from chartcode.coders.linked_features import (
 )  # fmt: skip
 from chartcode.coders.linked_mentions import Pairs
 from chartcode.coders.linked_pairs import PairParams
+from chartcode.coders.linked_places import MarkedPlaces
 from chartcode.coders.linked_surfaces import SurfaceParams
 from chartcode.coders.trees import Trees
 from chartcode.errors import ArtifactError, ParamsError
@@ -50,7 +52,6 @@ from chartcode.tables.cleaning import to_source
 
 LINKER, MENTIONS = Path("models/linker"), Path("data/mentions")
 Array = np.ndarray[Any, Any]
-FOLDER = "linker"
 BEHIND = 0.1  # what the p of a mention that is taken back counts for as evidence, so that affirmed ones come first
 
 
@@ -89,7 +90,8 @@ class LinkedCoder(Coder[LinkedParams]):
         writer.take(held, FOLDER)
         codes = label_space(train, Linker.load(held).codes)
         folds = patient_folds(train.subject_ids.tolist(), params.folds, params.seed)
-        features = LinkedFeatures.learn(params, train, codes, folds, params.folds)
+        places = MarkedPlaces.of(held, Artifact(mentions))
+        features = LinkedFeatures.learn(params, train, codes, folds, params.folds, places)
         chosen = sampled(train.subject_ids.tolist(), params.fit_notes, params.seed)
         found = examples(features, train.some(chosen), folds[chosen], Artifact(mentions))
         given, truth = linked_pairs.examples(found)

@@ -17,9 +17,10 @@ import scipy.sparse as sp
 from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, Writer
-from chartcode.coders import linked_mentions, linked_pairs, linked_surfaces
+from chartcode.coders import linked_mentions, linked_pairs, linked_places, linked_surfaces
 from chartcode.coders.base import LabelledNotes
 from chartcode.coders.linked_mentions import Pairs
+from chartcode.coders.linked_places import MarkedPlaces
 from chartcode.coders.linked_surfaces import SurfaceParams, Surfaces
 from chartcode.coders.terms import TfidfTerms
 from chartcode.errors import ArtifactError
@@ -27,23 +28,35 @@ from chartcode.errors import ArtifactError
 Array = np.ndarray[Any, Any]
 READS = ("text", "sections", "edits", "year")
 NGRAMS = (1, 2)
-FEATURES = (*linked_mentions.FEATURES, *linked_surfaces.FEATURES, *linked_pairs.OF_CODE)
+FOLDER = "linker"  # inside that of a coder
+FEATURES = (*linked_mentions.FEATURES, *linked_surfaces.FEATURES, *linked_places.FEATURES, *linked_pairs.OF_CODE)
 Linked = tuple[pa.RecordBatch, pa.Table, Array]  # notes, their mentions, and of which note each is
 
 
 class LinkedFeatures:
     """Features of note-code pairs: of all train notes (place 0), and without each fold (its number and one)."""
 
-    def __init__(self, codes: Sequence[str], terms: TfidfTerms, surfaces: list[Surfaces], notes: Array) -> None:
+    def __init__(
+        self, codes: Sequence[str], terms: TfidfTerms, surfaces: list[Surfaces], notes: Array, places: MarkedPlaces
+    ) -> None:
         """`notes` (1 + K, L): train notes with each code."""
         self.codes, self.terms, self.surfaces, self.notes = list(codes), terms, surfaces, notes
+        self._places = places
         self._columns = {code: column for column, code in enumerate(self.codes)}
         self._category = linked_mentions.categories_of(self.codes)
         self._of_codes = np.stack([linked_pairs.of_codes(self.codes, counts) for counts in notes])  # (1 + K, L, 3)
         self._words = np.array([term.count(" ") + 1 for term in terms.terms_], np.float64)
 
     @classmethod
-    def learn(cls, params: SurfaceParams, train: LabelledNotes, codes: Sequence[str], folds: Array, count: int) -> Self:
+    def learn(
+        cls,
+        params: SurfaceParams,
+        train: LabelledNotes,
+        codes: Sequence[str],
+        folds: Array,
+        count: int,
+        places: MarkedPlaces,
+    ) -> Self:
         """From train notes whose folds (N,) are 0 to count - 1."""
         truth = truth_of(train, codes)
         terms = TfidfTerms(NGRAMS, params.min_notes, params.max_terms)
@@ -51,11 +64,11 @@ class LinkedFeatures:
         surfaces = linked_surfaces.learn(params, weights, truth, folds, count)
         each = np.stack([np.asarray(truth[folds == fold].sum(axis=0)).ravel() for fold in range(count)])
         every = each.sum(axis=0)
-        return cls(codes, terms, surfaces, np.vstack([every, every - each]).astype(np.int64))
+        return cls(codes, terms, surfaces, np.vstack([every, every - each]).astype(np.int64), places)
 
     def pairs(self, linked: Linked, folds: Array | None = None, more: Sequence[tuple[Array, Array]] = ()) -> Pairs:
-        """Every pair that a mention or a learned surface offers, and `more`, by what all of train teaches; or, of train
-        notes, by what the folds other than theirs (N,) do.
+        """Every pair that a mention, a learned surface or a place offers, and `more`, by what all of train teaches; or,
+        of train notes, by what the folds other than theirs (N,) do.
         """
         batch, mentions, rows = linked
         lengths = linked_mentions.lengths_of(batch)
@@ -64,7 +77,8 @@ class LinkedFeatures:
         places = np.zeros(batch.num_rows, np.int64) if folds is None else folds + 1
         learned = [self._learned(terms, places == place, place) for place in np.unique(places).tolist()]
         rows_of, columns_of, features_of = (np.concatenate(columns) for columns in zip(*learned, strict=True))
-        parts = [(said.rows, said.columns, said.features), (rows_of, columns_of, features_of)]
+        marked = self._places.pairs_of(batch, mentions, rows, self._columns, folds is not None)
+        parts = [(said.rows, said.columns, said.features), (rows_of, columns_of, features_of), marked]
         found = linked_pairs.merged(parts, more, len(self.codes))
         of_codes = self._of_codes[places[found.rows], found.columns]
         return found._replace(features=np.hstack([found.features, of_codes]))
@@ -93,7 +107,8 @@ class LinkedFeatures:
             raise ArtifactError(
                 f"{artifact.folder}/surfaces.parquet: of other terms or codes; fit the coder anew"
             ) from None
-        return cls(names, terms, [surfaces], codes["notes"].to_numpy()[None])
+        places = MarkedPlaces.of(Artifact(artifact.folder / FOLDER))
+        return cls(names, terms, [surfaces], codes["notes"].to_numpy()[None], places)
 
 
 def label_space(train: LabelledNotes, dictionary: Iterable[str]) -> list[str]:

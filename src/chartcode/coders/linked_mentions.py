@@ -49,7 +49,7 @@ FEATURES = (
     "affirmed",  # largest p of a mention that is not taken back
     *PLACES,  # largest p in such sections
 )
-_COLUMNS = ("note_id", "start", "section", "key", "alternatives", *FLAGS)
+_COLUMNS = ("note_id", "start", "end", "section", "key", "alternatives", *FLAGS)
 
 
 class Pairs(NamedTuple):

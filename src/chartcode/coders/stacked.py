@@ -30,9 +30,10 @@ from chartcode.coders.base import Coder, LabelledNotes, Span
 from chartcode.coders.ensemble import MODELS, SCORES, logits, scores_of, shared_out, strongest
 from chartcode.coders.known import READS, fitting_of, load_coder, once_each
 from chartcode.coders.linked import MENTIONS, LinkedCoder, params_of
-from chartcode.coders.linked_features import FEATURES, Linked, LinkedFeatures, linked_by, stored, truth_of
+from chartcode.coders.linked_features import FEATURES, FOLDER, Linked, LinkedFeatures, linked_by, stored, truth_of
 from chartcode.coders.linked_mentions import Pairs
 from chartcode.coders.linked_pairs import PairParams
+from chartcode.coders.linked_places import MarkedPlaces
 from chartcode.coders.trees import Trees
 from chartcode.errors import ArtifactError, DataError
 from chartcode.folds import patient_folds, sampled
@@ -83,7 +84,8 @@ class StackedCoder(Coder[StackedParams]):
             writer.take(Artifact(models / name), f"members/{name}")
         folds = patient_folds(train.subject_ids.tolist(), of_linked.folds, of_linked.seed)
         codes = LinkedFeatures.load(held).codes
-        features = LinkedFeatures.learn(of_linked, train, codes, folds, of_linked.folds)
+        places = MarkedPlaces.of(Artifact(held.folder / FOLDER), Artifact(mentions))
+        features = LinkedFeatures.learn(of_linked, train, codes, folds, of_linked.folds, places)
         chosen = sampled(train.subject_ids.tolist(), params.fit_notes, params.seed)
         scores: dict[str, Array] = {}
         known: dict[str, list[str]] = {}

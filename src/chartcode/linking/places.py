@@ -5,14 +5,14 @@ and from how many of the train notes that hold a name have it marked so. It is f
 marks teach, and the mentions, taken from the other folds of patients.
 A place is right with at most `SLACK` characters more on either side than what was marked, as CodiEsp counts it.
 
-Files of a linker's folder: places.parquet (names) and trees.npz.
+Files of a linker's folder: marked.parquet (names) and trees.npz; beside the mentions: places.parquet, of train notes.
 Legend: N marked notes, E entries (a name in a form, with a code), K folds, M candidates, F features.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -29,7 +29,7 @@ from chartcode.linking.matcher import Match
 from chartcode.tables.cleaning import clean_batch
 
 Array = np.ndarray[Any, Any]
-FILE = "places.parquet"
+FILE, TRAIN_FILE = "marked.parquet", "places.parquet"  # of the linker's folder; beside the mentions
 SLACK = 10  # characters
 NAMES = pa.schema(
     [
@@ -73,10 +73,7 @@ class Places:
             made = candidates(note, of_note[note_id], self._names, self._names.find(note), self._counts)
             rows += [(note_id, *note.span(first, end), code) for first, end, code in made]
             features += made.values()
-        given = np.array(features, np.float64).reshape(len(rows), len(FEATURES)).round(DIGITS)
-        p = expit(self._trees.logits(given, np.zeros(1, np.int64))[:, 0]).astype(np.float32)
-        found = [*(zip(*rows, strict=True) if rows else [()] * 4), p]
-        return pa.table([pa.array(c, f.type) for c, f in zip(found, PLACES, strict=True)], schema=PLACES)
+        return _table(rows, _p(self._trees, np.array(features, np.float64).reshape(len(rows), len(FEATURES))))
 
     def save(self, writer: Writer) -> None:
         """Into a linker's folder."""
@@ -84,16 +81,18 @@ class Places:
         self._trees.save(writer)
 
     @classmethod
-    def load(cls, artifact: Artifact) -> Self:
-        """From a linker's folder that holds FILE."""
+    def load(cls, artifact: Artifact) -> Self | None:
+        """From a linker's folder; None where no marks taught it."""
+        if not (artifact.folder / FILE).is_file():
+            return None
         language = str(artifact.json("linker.json")["language"])
         return cls(artifact.table(FILE), Trees.load(artifact, 1, len(FEATURES)), language)
 
 
 def learn(
     params: PairParams, marked: Mapping[str, Marked], folds: Mapping[str, int], mentions: pa.Table, language: str
-) -> Places | None:
-    """From marked train notes, the fold of each, and their MENTIONS, out of fold.
+) -> tuple[Places, pa.Table] | None:
+    """From marked train notes, the fold of each, and their MENTIONS, out of fold; and PLACES of these, likewise.
 
     None where every place that the other folds offer is marked, or no place is.
     """
@@ -102,19 +101,25 @@ def learn(
     notes = {note_id: Note.of(text, edit, language) for note_id, text, edit in zip(marked, texts, edits, strict=True)}
     taught = _Taught.by(marked, notes, folds, language)
     of_note = _by_note(mentions)
+    rows: list[tuple[str, int, int, str]] = []
     features: list[list[float]] = []
-    truth: list[bool] = []
     for note_id, note in notes.items():
         counts = taught.without(folds[note_id])
         made = candidates(note, of_note[note_id], taught.names, taught.found[note_id], counts)
+        rows += [(note_id, *note.span(first, end), code) for first, end, code in made]
         features += made.values()
-        truth += [_is_marked(marked[note_id], note.span(first, end), code) for first, end, code in made]
-    if not 0 < sum(truth) < len(truth):
+    given, fold = np.array(features), np.array([folds[note_id] for note_id, *_ in rows])
+    truth = np.array([_is_marked(marked[note_id], (start, end), code) for note_id, start, end, code in rows], np.int8)
+    if not 0 < truth.sum() < len(truth):
         return None
-    trees = fit(params, np.array(features), np.array(truth, np.int8))
+    p = np.full(len(truth), truth.mean(), np.float32)
+    for out in np.unique(fold).tolist():
+        others = truth[fold != out]
+        if 0 < others.sum() < len(others):
+            p[fold == out] = _p(fit(params, given[fold != out], others), given[fold == out])
     columns = [*zip(*taught.entries, strict=True), taught.seen.sum(axis=0), taught.right.sum(axis=0)]
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, NAMES, strict=True)], schema=NAMES)
-    return Places(table, trees, language)
+    return Places(table, fit(params, given, truth), language), _table(rows, p)
 
 
 class _Taught(NamedTuple):
@@ -158,6 +163,16 @@ class _Taught(NamedTuple):
         """What the other folds teach."""
         gave, seen, right = (counts.sum(axis=0) - counts[fold] for counts in (self.gave, self.seen, self.right))
         return Counts(seen, right, gave > 0)
+
+
+def _p(trees: Trees, features: Array) -> Array:
+    found: Array = expit(trees.logits(features.round(DIGITS), np.zeros(1, np.int64))[:, 0]).astype(np.float32)
+    return found
+
+
+def _table(rows: Sequence[tuple[str, int, int, str]], p: Array) -> pa.Table:
+    columns = [*(zip(*rows, strict=True) if rows else [()] * 4), p]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, PLACES, strict=True)], schema=PLACES)
 
 
 def _is_marked(note: Marked, span: tuple[int, int], code: str) -> bool:

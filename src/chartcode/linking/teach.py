@@ -30,6 +30,7 @@ from chartcode.linking.flags import ORDER
 from chartcode.linking.linker import OF_ALL, SIDES, Judge, contexts, save, years_of
 from chartcode.linking.marks import mark_terms, marked_train
 from chartcode.linking.mentions import MENTIONS, READS, SPOTTED, Spotter
+from chartcode.linking.places import TRAIN_FILE
 from chartcode.linking.places import learn as learn_places
 from chartcode.linking.terminology.editions import Codes
 from chartcode.parallel import cores
@@ -116,7 +117,8 @@ def link(
         own = {note_id: fold_of_note[note.hadm_id] for note_id, note in marked.items()}
         learned = learn_places(params.places, marked, own, _of_notes(mentions, list(marked)), params.language)
         if learned is not None:
-            learned.save(model)
+            learned[0].save(model)
+            mentions.parquet(TRAIN_FILE, learned[1], ["note_id", "code"])
     return {"notes": len(rows), "mentions": written, "surfaces": len(keys), "factors": dict(taught.factors)}
 
 
