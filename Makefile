@@ -33,8 +33,9 @@ run: .venv/base  ## bare machine to metrics on the synthetic hospital: install, 
 	$(BIN)/dvc repro
 	@$(BIN)/chartcode compare
 
-run-linear: .venv/base  ## the linear coder alone: seconds; all that a machine without a GPU may want of full MIMIC-IV
-	$(BIN)/dvc repro report@tfidf
+# Its page needs what notes name, which takes several times as long: dvc repro report@tfidf.
+run-linear: .venv/base  ## the linear coder alone, to its metrics: half a minute; minutes on full MIMIC-IV
+	$(BIN)/dvc repro evaluate@tfidf
 	@$(BIN)/chartcode compare
 
 test: .venv/dev  ## bare machine to test results: install, the suite

@@ -50,14 +50,17 @@ class Watch(threading.Thread):
         self.most, self._done = 0.0, threading.Event()
 
     def run(self) -> None:
-        """Sample."""
-        own = psutil.Process()
+        """Look again and again."""
         while not self._done.wait(EVERY):
-            held = 0
-            for child in own.children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    held += child.memory_info().rss
-            self.most = max(self.most, held / 1e6)
+            self.look()
+
+    def look(self) -> None:
+        """Add up what the processes hold now."""
+        held = 0
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                held += child.memory_info().rss
+        self.most = max(self.most, held / 1e6)
 
     def stop(self) -> float:
         """The most that was seen, in MB."""
@@ -109,7 +112,7 @@ def shown(figures: Mapping[str, Mapping[str, Found]]) -> str:
         row = [name]
         for held in figures.values():
             one = held.get(name)
-            row += [f"{one.cost.wall:,.0f}", f"{one.cost.cpu:,.0f}", f"{one.together:,.0f}"] if one else [""] * 3
+            row += [f"{value:,.0f}" for value in (one.cost.wall, one.cost.cpu, one.together)] if one else [""] * 3
         sizes = [held[name] for held in figures.values() if name in held]
         rows.append([*row, line(sizes, "cpu"), line(sizes, "together")])
     return table([*header, f"{FULL:,} notes, CPU s", "MB"], rows)

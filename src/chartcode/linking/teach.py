@@ -169,11 +169,15 @@ def _batches(mentions: Writer, rows: Mapping[str, int]) -> Iterator[tuple[pa.Tab
     """What was spotted, in batches, and the row of silver of each mention (M,)."""
     from pyarrow import parquet as pq
 
-    with pq.ParquetFile(mentions.path("spotted.parquet"), page_checksum_verification=True) as file:
+    with (
+        pq.ParquetFile(mentions.path("spotted.parquet"), page_checksum_verification=True) as file,
+        tqdm(total=file.metadata.num_rows, desc="link", unit=" mentions", disable=None, leave=False) as bar,
+    ):
         for batch in file.iter_batches(1 << 16):
             ids = batch.column("note_id").dictionary_encode()
             of_id = np.array([rows[note_id] for note_id in ids.dictionary.to_pylist()], np.int64)
             yield pa.Table.from_batches([batch]), of_id[ids.indices.to_numpy()]
+            bar.update(batch.num_rows)
 
 
 def _occurrences(
