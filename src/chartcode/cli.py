@@ -83,13 +83,13 @@ def _parser() -> argparse.ArgumentParser:
         "--names",
         type=Path,
         metavar="CSV",
-        help="a list of your own: name, code, perhaps system (default: fifty common)",
+        help="a list of your own: name, code, perhaps system (default: fifty common); English unless --language says",
     )
     mentions.add_argument(
         "--language",
         choices=["en", "es"],
         default="en",
-        help="of the notes, for a list (default: en; a model knows its)",
+        help="of the notes and of the list's names (default: en; a model knows its own)",
     )
     mentions.add_argument(
         "--min-p", type=float, default=0.0, metavar="P", help="leave out mentions below P (default: 0)"
@@ -196,7 +196,8 @@ def _link_terminology(source: Path | None) -> None:
     if source is None:
         raise DataError("fetch terminology: name the files with --from FOLDER; stages/no_names/README.md lists them")
     linked = folder.link(source)
-    lines = [f"linked: {folder.EXTERNAL}/{name}  ({kind})" for kind, names in linked.items() for name in names]
+    lines = [f"linked: {folder.EXTERNAL}/{name}  ({kind})" for kind, names in linked.names.items() for name in names]
+    lines += folder.left_out_line(linked)
     sys.stdout.write("\n".join([*lines, f"next: dvc exp run -S terminology.folder={folder.EXTERNAL}"]) + "\n")
 
 

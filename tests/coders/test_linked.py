@@ -255,6 +255,8 @@ def test_members_score_train_notes_by_fits_that_have_not_seen_them(hospital: Pat
     alone = TfidfCoder.load(Artifact(hospital / "fold"))
     said = alone.scores(train.some(chosen & (folds == 1)).read(["text"]))[:, [alone.codes.index(c) for c in codes]]
     assert np.array_equal(found[(folds == 1)[chosen]], said)
+    with pytest.raises(DataError, match=r"in one of linked\.folds"):
+        out_of_fold("tfidf", Artifact(hospital / "models/tfidf"), train, val, np.full(140, 3), chosen)
 
 
 def test_fewer_notes_to_fit_on_are_whole_patients_and_a_smaller_model_of_pairs(hospital: Path) -> None:

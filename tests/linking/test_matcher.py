@@ -1,9 +1,13 @@
 """The automaton against a search that tries every place: leftmost, then longest, whole words."""
 
+import sys
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chartcode.linking.matcher import Match, Matcher
+from chartcode.errors import DataError
+from chartcode.linking.matcher import MOST, Match, Matcher
 from chartcode.linking.tokens import Words
 
 WORD = st.sampled_from(["a", "b", "ab", "ba", "\n", ",", "é", "zzz"])
@@ -45,3 +49,9 @@ def test_a_vocabulary_reaches_beyond_the_surrogates() -> None:
     keys = [f"w{number}" for number in range(60_000)]
     found = Matcher(keys).find(words(["w55039", "w55040", "w57343", "w59999", "w60000"]))
     assert [match.key for match in found] == [55039, 55040, 57343, 59999]
+
+
+def test_more_words_than_characters_are_one_line() -> None:
+    assert chr(0x100 + MOST + 0x800 - 1) == chr(sys.maxunicode)
+    with pytest.raises(DataError, match="more than 1,111,808 different words"):
+        Matcher([f"w{number}" for number in range(MOST + 1)])

@@ -189,10 +189,12 @@ def out_of_fold(
     name: str, model: Artifact, train: LabelledNotes, val: LabelledNotes, folds: Array, chosen: Array
 ) -> tuple[Array, list[str]]:
     """Scores (N, its codes) of the chosen train notes by fits of a coder without their fold, and its codes."""
+    if len(np.unique(folds)) < 2:
+        raise DataError("stacked: all train patients are in one of linked.folds; more patients, or another linked.seed")
     coder, params = fitting_of(name, model)
     found: Array | None = None
     codes: list[str] = []
-    for fold in range(int(folds.max()) + 1):
+    for fold in np.unique(folds[chosen]).tolist():
         rows = np.flatnonzero((folds == fold)[chosen])
         with tempfile.TemporaryDirectory(prefix="chartcode-") as temporary:
             folder = Path(temporary) / name

@@ -8,16 +8,19 @@ Legend: K keys (names as `tokens.key_of` writes them), T words of a text.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from ahocorasick_rs import AhoCorasick, Implementation, MatchKind
 
+from chartcode.errors import DataError
 from chartcode.linking.tokens import Words
 
 _UNKNOWN = "\x01"
 _FIRST = 0x100
 _SURROGATES = range(0xD800, 0xE000)
+MOST = sys.maxunicode + 1 - _FIRST - len(_SURROGATES)  # words of a dictionary: as many as there are characters
 
 
 class Match(NamedTuple):
@@ -46,6 +49,8 @@ class Matcher:
     def _sign(self, word: str) -> str:
         sign = self._signs.get(word)
         if sign is None:
+            if len(self._signs) == MOST:
+                raise DataError(f"terminology: more than {MOST:,} different words; leave names out (terminology.kinds)")
             number = _FIRST + len(self._signs)
             sign = chr(number if number < _SURROGATES.start else number + len(_SURROGATES))
             self._signs[word] = sign

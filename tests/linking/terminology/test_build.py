@@ -118,6 +118,10 @@ def test_what_is_covered_is_counted(built: Terminology) -> None:
     listed = {source: rows for source, _, _, rows in measure.sources(built)}
     assert sum(listed.values()) == built.terms.num_rows
     assert "user (ours.csv)" in listed
+    shown: dict[str, int] = numbers["sources"]  # type: ignore[assignment]
+    assert sorted(shown.values()) == sorted(listed.values())
+    assert "user list 1" in shown
+    assert "ours" not in str(shown), "metrics go to Git, where a list's name has no business"
     assert "snomed_maps" in built.absent
     assert "index" not in built.absent
 
@@ -199,9 +203,40 @@ def test_nothing_is_overwritten(source: Path, checkout: Path) -> None:
     assert "mine" in (target / "ours.csv").read_text()
 
 
-def test_an_empty_folder_is_no_source(checkout: Path) -> None:
-    with pytest.raises(DataError, match="no file that the terminology knows"):
-        folder.link(checkout)
+def test_a_folder_without_a_known_file_links_nothing(checkout: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.mkdir()
+    with pytest.raises(DataError, match="no file that the terminology knows; "):
+        folder.link(wrong)
+    (wrong / "mine.csv").write_text("name;code\nHTN;I10\n")
+    (wrong / "old.csv").write_bytes(b"name,code\nM\xe9ni\xe8re,H8109\n")
+    with pytest.raises(DataError, match=r"\(it holds mine\.csv, old\.csv\).* whose first line is name,code"):
+        folder.link(wrong)
+    with pytest.raises(DataError, match="name the folder that holds it"):
+        folder.link(wrong / "mine.csv")
+    (wrong / "order_2021.csv").write_bytes(b"code,billable\n\xff\n")
+    with pytest.raises(DataError, match="cannot be read as UTF-8"):  # it says what it is, so its damage matters
+        folder.link(wrong)
+    assert not (checkout / folder.EXTERNAL).exists()
+
+
+def test_what_is_left_out_is_said_and_names_do_not_collide(checkout: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    for name in ("one", "other"):
+        (own / name).mkdir(parents=True)
+        (own / name / f"{name}.csv").write_text("name,code\nHTN,I10\n")
+    (own / "notes.csv").write_text("note_id,text\n")
+    linked = folder.link(own)
+    assert linked.names == {"user": ["one.csv", "other.csv"]}
+    assert folder.left_out_line(linked) == ["left out, no kind that the terminology knows: notes.csv"]
+    assert folder.link(checkout / folder.EXTERNAL).names == linked.names, "the folder itself: all is there"
+    (own / "other" / "one.csv").write_text("name,code\nDM,E119\n")
+    with pytest.raises(DataError, match=r"holds two files one\.csv"):
+        folder.link(own)
+    (own / "other" / "one.csv").unlink()
+    own.rename(tmp_path / "moved")
+    folder.link(tmp_path / "moved")
+    assert (checkout / folder.EXTERNAL / "one.csv").read_text() == "name,code\nHTN,I10\n"
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 from chartcode.errors import DataError
 from chartcode.linking.terminology.rows import damaged, lines_of, records
@@ -46,6 +47,7 @@ _ENDING = re.compile(r"\.(?:csv|tsv|txt|obo|rrf)(?:\.gz)?$", re.I)
 _USER = re.compile(r"(?=.*\bname\b)(?=.*\bcode\b)\"?\w+\"?(?:,\"?\w+\"?)+\s*$")
 _PAPERS = re.compile(r"(?:README|LICEN[CS]E|\.)", re.I)
 _YEAR = re.compile(r"(20\d\d)")
+_SHOWN = 5  # names of files in a message
 _ORDER_TITLE = 77  # column of the long title in the publisher's fixed-width file
 
 
@@ -101,29 +103,66 @@ def order_file(path: Path) -> tuple[int, dict[str, tuple[bool, str]]]:
     return int(year[1]), codes
 
 
-def link(source: Path, target: Path = EXTERNAL) -> dict[str, list[str]]:
-    """Link every file below `source` that the terminology knows into `target`; returns their names by kind.
+class Linked(NamedTuple):
+    """What `link` made of a folder."""
 
-    A link of the same file again is no error. Raises DataError when there is no such file, when two of them bear one
-    name, or when `target` holds another file of that name.
+    names: dict[str, list[str]]  # of the files linked, by kind
+    left_out: list[Path]  # tables and texts below the folder that the terminology does not know
+
+
+def link(source: Path, target: Path = EXTERNAL) -> Linked:
+    """Link every file below `source` that the terminology knows into `target`.
+
+    A link of the same file again is no error. Raises DataError, and links nothing, when there is no such file, when two
+    of them bear one name, or when `target` holds another file of that name.
     """
     if not source.is_dir():
-        raise DataError(f"{source}: no such folder")
+        raise DataError(f"{source}: {'name the folder that holds it' if source.exists() else 'no such folder'}")
     linked: dict[str, list[str]] = defaultdict(list)
+    left_out: list[Path] = []
+    places: dict[Path, Path] = {}
     for path in sorted(source.resolve().rglob("*")):
         if path.is_dir() or _PAPERS.match(path.name) or not _ENDING.search(path.name):
             continue
-        kind = kind_of(path)
+        kind = _kind_or_none(path)
         if kind is None:
+            left_out.append(path)
             continue
-        place = target / path.name
-        if place.is_symlink() or place.exists():
-            if place.resolve() != path:
-                raise DataError(f"{place}: is there already and is another file; remove or rename one of the two")
-        else:
-            target.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(path)
+        place, real = target / path.name, path.resolve()
+        if places.setdefault(place, real) != real:
+            raise DataError(f"{source}: holds two files {path.name}; remove or rename one of the two")
+        if place.exists() and place.resolve() != real:
+            raise DataError(f"{place}: is there already and is another file; remove or rename one of the two")
         linked[kind].append(path.name)
     if not linked:
-        raise DataError(f"{source}: no file that the terminology knows; stages/no_names/README.md lists them")
-    return dict(linked)
+        seen = f" (it holds {_some(left_out)})" if left_out else ""
+        raise DataError(
+            f"{source}: no file that the terminology knows{seen}; stages/no_names/README.md lists them; "
+            "a list of your own is a UTF-8 .csv whose first line is name,code"
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    for place, real in places.items():
+        if not place.exists():
+            place.unlink(missing_ok=True)  # a link to what has moved
+            place.symlink_to(real)
+    return Linked(dict(linked), left_out)
+
+
+def _kind_or_none(path: Path) -> str | None:
+    """The kind of a file that may be anything: one that nobody can read is none of ours, unless its name says it is."""
+    try:
+        return kind_of(path)
+    except DataError:
+        if any(re.match(pattern, path.name, re.I) for _, pattern in _NAMES):
+            raise
+        return None
+
+
+def _some(paths: list[Path]) -> str:
+    names = [path.name for path in paths]
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def left_out_line(linked: Linked) -> list[str]:
+    """What to tell of the files left out: a line, or none."""
+    return [f"left out, no kind that the terminology knows: {_some(linked.left_out)}"] if linked.left_out else []

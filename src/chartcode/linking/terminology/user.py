@@ -16,6 +16,7 @@ from chartcode.linking.terms import LANGUAGES, Kind
 
 MINI = Path(__file__).parent / "mini.csv"
 COLUMNS = ("name", "code")
+LICENCE = "the user's own"
 
 
 def names(path: Path, default_system: str = ICD10CM) -> Iterator[Found]:
@@ -30,4 +31,4 @@ def names(path: Path, default_system: str = ICD10CM) -> Iterator[Found]:
         if kind not in get_args(Kind):
             raise damaged(path, "kind", line, f"not one of {', '.join(get_args(Kind))}")
         code = undotted(row["code"]) if system == ICD10CM else row["code"].strip()
-        yield Found(code, name, cast(Kind, kind), f"user ({path.name})", "the user's own", system, language)
+        yield Found(code, name, cast(Kind, kind), f"user ({path.name})", LICENCE, system, language)
