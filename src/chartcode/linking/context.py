@@ -13,7 +13,8 @@ Harkema et al. 2009, ConText). context.csv holds our own triggers, `phrase,langu
 - end, verb, start, adjective, assert: where scopes of these flags stop: anywhere, within a second item or clause, at
   its begin, before an item that is asserted, at an item that is.
 - relative, link: who else is ill, and the words that say so (`mother with`, not `mother says`).
-- event, lasting, and, or: words of the language; what was an event but lasts (old, status, chronic).
+- event, lasting, tail, and, or: words of the language; what was an event but lasts (old, status, chronic); what is no
+  event whatever follows (without rupture, due to an injury).
 
 A section can flag, too. Flags say what is written and never drop a mention. Offsets are those of the text given.
 """
@@ -21,6 +22,7 @@ A section can flag, too. Flags say what is written and never drop a mention. Off
 from __future__ import annotations
 
 import csv
+import itertools
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -215,7 +217,8 @@ class _Reader:
         words, known = WORD.findall(self._text[slice(*self._spans[mention])].lower()), self._rules.words
         if not known["lasting"].isdisjoint(words):
             return False
-        return any(word in known["event"] or word.endswith(self._rules.endings) for word in words)
+        head = itertools.takewhile(lambda word: word not in known["tail"], words)
+        return any(word in known["event"] or word.endswith(self._rules.endings) for word in head)
 
     def _heading(self, place: tuple[int, int]) -> list[Trigger]:
         """What a heading says of the list under it: that it is past, or the trigger with which the heading ends."""

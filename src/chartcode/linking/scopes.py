@@ -18,7 +18,7 @@ _LIMIT = {"next": 1, "item": 5, "closed": 7, "list": 7, "events": 8, "clause": 8
 _FARTHEST = 200  # words of a scope
 _BACK = {"item": 3, "events": 3, "list": 7, "sentence": 40}
 _LISTS = frozenset(("closed", "list", "clause", "events", "sentence"))
-_PLAIN = ("adjective", "assert", "or", "and", "event", "lasting", "link", "heading")
+_PLAIN = ("adjective", "assert", "or", "and", "event", "lasting", "tail", "link", "heading")
 _STOPS = frozenset(("end", "start", "verb"))
 _ENDINGS = _STOPS | {"pseudo"}
 # A year or a date of these ends nothing.

@@ -96,7 +96,8 @@ class _Splitter:
     def _goes_on(self, line: str, width: int) -> bool:
         """Whether the unit that is being read goes on in `line`."""
         text, last = self._text, self._last
-        return _wrapped(text[max(self._unit, last - 20) : last], last - text.rfind("\n", 0, last) - 1, line, width)
+        length = last - text.rfind("\n", 0, last) - 1
+        return _wrapped(text[max(self._unit, last - _HEADING) : last], length, line, width)
 
     def _finish(self) -> None:
         """The unit ends here: cut it into sentences."""
@@ -141,9 +142,10 @@ def _wrapped(unit: str, length: int, line: str, width: int) -> bool:
     if unit[-1:] in ",/&(-":
         return True
     word = unit.rpartition(" ")[2].lower()
-    if unit[-1:] in ".:!?" and length < width and word[:-1] not in _SHORT:
-        return False
-    if word in _UNFINISHED:
-        return True
     first = _FIRST.match(line)
-    return length + 1 + len(first[0] if first else "") > width
+    full = length + 1 + len(first[0] if first else "") > width
+    if unit[-1:] == ":":  # of a list below, unless it only happened to stand at the end of a full line
+        return full and ". " in unit
+    if unit[-1:] in ".!?" and length < width and word[:-1] not in _SHORT:
+        return False
+    return word in _UNFINISHED or full
