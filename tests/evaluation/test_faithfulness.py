@@ -71,3 +71,17 @@ def test_measures_are_their_definition(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faithfulness, "TOGETHER", 1)
     np.testing.assert_array_equal(curves(Counting(), notes, questions, seed=1), after)  # type: ignore[arg-type]
     assert curves(Counting(), notes, [], seed=1).shape == (0, len(WORDS), CHANGES)  # type: ignore[arg-type]
+
+
+def test_a_version_of_a_note_is_scored_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, read = "c a b", []
+    notes = pa.record_batch([pa.array([text, text])], names=["text"])
+    questions = [Question(row, column, places(text), np.array([1])) for row, column in ((0, 0), (0, 1), (1, 0))]
+    scores = Counting.scores
+    monkeypatch.setattr(Counting, "scores", lambda self, batches: read.extend(batches) or scores(self, batches))
+    after = curves(Counting(), notes, questions, seed=1)  # type: ignore[arg-type]
+    (batch,) = read
+    assert batch.num_rows <= 12, "one word carries evidence: the same four changes for every number of words"
+    assert len(set(batch.column("text").to_pylist())) >= 2
+    assert (after == after[:, :1]).all()
+    assert after[:2, 0, :2].tolist() == [[0.0, 1.0], [0.5, 0.0]]

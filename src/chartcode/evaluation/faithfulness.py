@@ -92,11 +92,13 @@ def curves(coder: Coder[Any], notes: pa.RecordBatch, questions: Sequence[Questio
     step = max(1, TOGETHER // (CHANGES * len(WORDS)))
     for first in range(0, len(questions), step):
         some = questions[first : first + step]
-        texts = [new for q in some for new in changed(q, notes.column("text")[q.row].as_py(), generator)]
-        rows = pa.array(np.repeat([q.row for q in some], CHANGES * len(WORDS)))
-        batch = notes.take(rows).set_column(place, "text", pa.array(texts, pa.string()))
+        known: dict[tuple[int, str], int] = {}  # where few words carry evidence, many changes are one and the same
+        made = ((q.row, new) for q in some for new in changed(q, notes.column("text")[q.row].as_py(), generator))
+        of = np.array([known.setdefault(version, len(known)) for version in made], np.int64)
+        rows, texts = (list(column) for column in zip(*known, strict=True))
+        batch = notes.take(pa.array(rows)).set_column(place, "text", pa.array(texts, pa.string()))
         columns = np.repeat([q.column for q in some], CHANGES * len(WORDS))
-        found = cells(coder.scores([batch.select(list(coder.reads))]), np.arange(len(texts)), columns)
+        found = cells(coder.scores([batch.select(list(coder.reads))]), of, columns)
         scores[first : first + step] = found.reshape(len(some), len(WORDS), CHANGES)
     return scores
 
