@@ -40,6 +40,14 @@ def test_a_code_has_the_p_of_its_likeliest_place(tmp_path: Path) -> None:
     assert without[1].tolist() == [1]
 
 
+def test_places_are_those_of_the_source(tmp_path: Path) -> None:
+    text = "Hoy.\n\nRefiere  dolor  leve."
+    (place,) = stored(tmp_path).found(batch("Nada.", text), NOBODY, NONE, [1])
+    assert place[0] == 1
+    assert text[place[1] : place[2]] == "dolor"
+    assert place[3] == PAIN
+
+
 def test_of_train_notes_it_is_what_other_folds_taught(tmp_path: Path) -> None:
     places = stored(tmp_path)
     held = Artifact(tmp_path / "mentions").table(TRAIN_FILE).to_pylist()

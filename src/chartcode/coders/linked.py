@@ -120,21 +120,21 @@ class LinkedCoder(Coder[LinkedParams]):
         return sp.vstack(parts, "csr") if parts else sp.csr_matrix((0, width), dtype=np.float32)
 
     def evidence(self, notes: Iterable[pa.RecordBatch], asked: Sequence[Sequence[str]]) -> list[list[list[Span]]]:
-        """The mentions and learned terms that speak for each code, with their p."""
+        """The mentions, learned places and terms that speak for each code, with their p."""
         columns = self.columns_of(asked)
         found: list[list[list[Span]]] = []
         for one in linked_by(self.linker, notes):
             batch = one[0]
             some = slice(len(found), len(found) + batch.num_rows)
-            named = self._mentions(one)
+            named = self._named(one)
             for row, (codes, numbers) in enumerate(zip(asked[some], columns[some], strict=True)):
                 learned = self._terms(batch.slice(row, 1), numbers)
                 both = zip(codes, numbers, strict=True)
                 found.append([_strongest(named[row].get(code, {}), learned[number]) for code, number in both])
         return found
 
-    def _mentions(self, linked: Linked) -> list[dict[str, dict[tuple[int, int], float]]]:
-        """Spans of the source by code, a note each."""
+    def _named(self, linked: Linked) -> list[dict[str, dict[tuple[int, int], float]]]:
+        """Spans of the source of mentions and places by code, a note each."""
         batch, mentions, rows = linked
         found: list[dict[str, dict[tuple[int, int], float]]] = [{} for _ in range(batch.num_rows)]
         names = ["start", "end", "alternatives", *TAKEN_BACK]
@@ -143,6 +143,9 @@ class LinkedCoder(Coder[LinkedParams]):
             for said in mention["alternatives"]:
                 if said["p"] > 0:
                     found[row].setdefault(said["code"], {})[mention["start"], mention["end"]] = counted * said["p"]
+        for row, start, end, code, p in self.features.places.found(*linked, range(len(found))):
+            spans = found[row].setdefault(code, {})
+            spans[start, end] = max(p, spans.get((start, end), 0.0))
         return found
 
     def _terms(self, note: pa.RecordBatch, columns: Sequence[int]) -> dict[int, dict[tuple[int, int], float]]:

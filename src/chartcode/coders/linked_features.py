@@ -41,7 +41,7 @@ class LinkedFeatures:
     ) -> None:
         """`notes` (1 + K, L): train notes with each code."""
         self.codes, self.terms, self.surfaces, self.notes = list(codes), terms, surfaces, notes
-        self._places = places
+        self.places = places
         self._columns = {code: column for column, code in enumerate(self.codes)}
         self._category = linked_mentions.categories_of(self.codes)
         self._of_codes = np.stack([linked_pairs.of_codes(self.codes, counts) for counts in notes])  # (1 + K, L, 3)
@@ -77,7 +77,7 @@ class LinkedFeatures:
         places = np.zeros(batch.num_rows, np.int64) if folds is None else folds + 1
         learned = [self._learned(terms, places == place, place) for place in np.unique(places).tolist()]
         rows_of, columns_of, features_of = (np.concatenate(columns) for columns in zip(*learned, strict=True))
-        marked = self._places.pairs_of(batch, mentions, rows, self._columns, folds is not None)
+        marked = self.places.pairs_of(batch, mentions, rows, self._columns, folds is not None)
         parts = [(said.rows, said.columns, said.features), (rows_of, columns_of, features_of), marked]
         found = linked_pairs.merged(parts, more, len(self.codes))
         of_codes = self._of_codes[places[found.rows], found.columns]

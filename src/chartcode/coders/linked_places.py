@@ -8,7 +8,7 @@ Legend: N notes, M mentions, P note-code pairs.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -47,29 +47,28 @@ class MarkedPlaces:
         `train`: these are train notes, with note_id.
         """
         ids = notes.column("note_id").to_pylist() if train else [""] * notes.num_rows
-        told = [(row, said) for row, note_id in enumerate(ids) for said in self._train.get(note_id, ())]
-        said = [(row, code, p) for row, (code, p) in told]
-        asked = sorted(set(range(notes.num_rows)) - {row for row, _ in told})
-        if self._places is not None and asked:
-            said += _found(self._places, notes, mentions, rows, asked)
+        told = [(row, code, p) for row, note_id in enumerate(ids) for code, p in self._train.get(note_id, ())]
+        others = sorted(set(range(notes.num_rows)) - {row for row, _, _ in told})
+        told += [(row, code, p) for row, _, _, code, p in self.found(notes, mentions, rows, others)]
         best: dict[tuple[int, int], float] = {}
-        for row, code, p in said:
+        for row, code, p in told:
             if code in columns:
                 best[row, columns[code]] = max(best.get((row, columns[code]), 0.0), p)
         pairs = np.array(sorted(best), np.int64).reshape(-1, 2)
         p_of = np.array([best[pair] for pair in sorted(best)], np.float64).reshape(-1, 1)
         return pairs[:, 0], pairs[:, 1], p_of
 
-
-def _found(
-    places: Places, notes: pa.RecordBatch, mentions: pa.Table, rows: Array, asked: list[int]
-) -> list[tuple[int, str, float]]:
-    """Row, code and p of the places in some of the notes."""
-    # Rows for names: of one note there may be several versions.
-    columns = [pa.array(map(str, range(notes.num_rows))), notes.column("text"), notes.column("edits")]
-    some = pa.record_batch(columns, ["note_id", "text", "edits"]).take(pa.array(asked))
-    at = mentions.schema.get_field_index("note_id")
-    own = mentions.set_column(at, "note_id", pa.array(map(str, rows.tolist()), pa.string()))
-    found = places.find(some, own)
-    columns_of = (found[name].to_pylist() for name in ("note_id", "code", "p"))
-    return [(int(row), code, p) for row, code, p in zip(*columns_of, strict=True)]
+    def found(
+        self, notes: pa.RecordBatch, mentions: pa.Table, rows: Array, some: Sequence[int]
+    ) -> list[tuple[int, int, int, str, float]]:
+        """Row, start and end in the source, code and p of the places in `some` notes, with mentions (M,) of `rows`."""
+        if self._places is None or not some:
+            return []
+        # Rows for names: of one note there may be several versions.
+        columns = [pa.array(map(str, range(notes.num_rows))), notes.column("text"), notes.column("edits")]
+        asked = pa.record_batch(columns, ["note_id", "text", "edits"]).take(pa.array(some))
+        at = mentions.schema.get_field_index("note_id")
+        own = mentions.set_column(at, "note_id", pa.array(map(str, rows.tolist()), pa.string()))
+        found = self._places.find(asked, own)
+        of_places = (found[name].to_pylist() for name in ("note_id", "start", "end", "code", "p"))
+        return [(int(row), *place) for row, *place in zip(*of_places, strict=True)]
