@@ -22,8 +22,8 @@ from chartcode.coders.embeddings import STRETCH, Embedder
 from chartcode.coders.encoders import EncoderParams, write_encoder
 from chartcode.coders.known import load_coder
 from chartcode.coders.neural import MOST_SPANS
-from chartcode.coders.trees import TreeParams, Trees, fit_trees
 from chartcode.errors import ArtifactError, DataError
+from chartcode.trees import TreeParams, Trees, fit_trees
 from tests.coders.test_transformer import CODES, notes
 from tests.coders.test_transformer import PARAMS as ENCODER
 

@@ -211,7 +211,7 @@ def test_examples_of_many_notes_are_those_of_all_at_once() -> None:
         some = (rows >= start) & (rows < stop)
         parts.append((Pairs(rows[some] - start, columns[some], features[some]), truth[start:stop]))
     given, answers = examples(iter(parts))
-    expected = features.astype(np.float32).round(5).astype(np.float64)
+    expected = features.astype(np.float32).astype(np.float64)
     assert given.dtype == np.float64
     assert np.array_equal(given, expected, equal_nan=True)
     assert answers.tolist() == np.asarray(truth.todense())[rows, columns].tolist()

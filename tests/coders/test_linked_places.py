@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from chartcode.artifacts import Artifact, writing
 from chartcode.coders.linked_places import MarkedPlaces
+from chartcode.linking.marks import Mark
 from chartcode.linking.places import PLACES, TRAIN_FILE, learn
 from tests.linking.test_places import MASS, NOBODY, PAIN, PARAMS, batch, folds, hospital
 
@@ -67,3 +68,17 @@ def test_of_train_notes_it_is_what_other_folds_taught(tmp_path: Path) -> None:
 def test_without_marks_no_code_has_a_place() -> None:
     rows, columns, p = MarkedPlaces(None, PLACES.empty_table()).pairs_of(batch("Dolor."), NOBODY, NONE, COLUMNS, True)
     assert (len(rows), len(columns), p.shape) == (0, 0, (0, 1))
+
+
+def test_a_train_note_that_others_teach_nothing_of_is_not_judged_by_its_own_marks(tmp_path: Path) -> None:
+    marked = hospital()
+    own = next(iter(marked.values()))
+    text = "Craneofaringioma."
+    marked["alone"] = own._replace(text=text, marks=[Mark("D444", ((0, len(text) - 1),))])
+    learned = learn(PARAMS, marked, {note: number % 3 for number, note in enumerate(marked)}, NOBODY, "es")
+    assert learned is not None
+    notes = batch(text)
+    places = MarkedPlaces(*learned)
+    assert len(places.pairs_of(notes, NOBODY, NONE, {"D444": 0}, train=False)[0]) == 1
+    known = notes.set_column(0, "note_id", pa.array(["alone"]))
+    assert len(places.pairs_of(known, NOBODY, NONE, {"D444": 0}, train=True)[0]) == 0

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 from chartcode.artifacts import Artifact, writing
-from chartcode.coders.linked_pairs import PairParams
 from chartcode.linking import places
 from chartcode.linking.candidate_places import Place, candidates
 from chartcode.linking.marks import Mark, Marked, mark_terms
 from chartcode.linking.mentions import MENTIONS
 from chartcode.linking.places import FILE, Places, learn
+from chartcode.pair_trees import PairParams
 from chartcode.tables.cleaning import clean_batch
 
 PARAMS = PairParams(trees=40, leaves=6, min_leaf=5, learning_rate=0.2, l2=0.0, seed=1)

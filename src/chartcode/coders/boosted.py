@@ -26,11 +26,11 @@ from chartcode.artifacts import Artifact, Writer
 from chartcode.coders.base import MOST_SPANS, Coder, FloatArray, LabelledNotes, Span
 from chartcode.coders.embeddings import Embedded, Embedder
 from chartcode.coders.transformer import ENCODER
-from chartcode.coders.trees import TreeParams, Trees, fit_trees
 from chartcode.errors import ArtifactError, ParamsError
 from chartcode.logs import log
 from chartcode.params import Positive, parse
 from chartcode.tables.cleaning import to_source
+from chartcode.trees import TreeParams, Trees, fit_trees
 
 FACTS = ("age", "female", "words", "sections", "numbers", "medications", "diagnoses")
 LISTS = {"medications": "discharge_medications", "diagnoses": "discharge_diagnosis"}  # sections whose lines are counted

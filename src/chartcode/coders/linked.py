@@ -38,17 +38,17 @@ from chartcode.coders.linked_features import (
     truth_of,
 )  # fmt: skip
 from chartcode.coders.linked_mentions import Pairs
-from chartcode.coders.linked_pairs import PairParams
 from chartcode.coders.linked_places import MarkedPlaces
 from chartcode.coders.linked_surfaces import SurfaceParams
-from chartcode.coders.trees import Trees
 from chartcode.errors import ArtifactError, ParamsError
 from chartcode.folds import patient_folds, sampled
 from chartcode.linking.flags import TAKEN_BACK
 from chartcode.linking.linker import Linker
 from chartcode.logs import log
+from chartcode.pair_trees import PairParams, fit
 from chartcode.params import Positive, parse
 from chartcode.tables.cleaning import to_source
+from chartcode.trees import Trees
 
 LINKER, MENTIONS = Path("models/linker"), Path("data/mentions")
 Array = np.ndarray[Any, Any]
@@ -95,7 +95,7 @@ class LinkedCoder(Coder[LinkedParams]):
         chosen = sampled(train.subject_ids.tolist(), params.fit_notes, params.seed)
         found = examples(features, train.some(chosen), folds[chosen], Artifact(mentions))
         given, truth = linked_pairs.examples(found)
-        trees = linked_pairs.fit(params, given, truth)
+        trees = fit(params, given, truth)
         features.save(writer)
         trees.save(writer)
         writer.json("coder.json", {"coder": cls.name, "params": params.model_dump(mode="json")})

@@ -9,34 +9,20 @@ Legend: N notes, L codes, P pairs, F features.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from pydantic import Field
-from scipy.special import expit
 
 from chartcode.coders.base import cells
 from chartcode.coders.linked_mentions import Pairs, categories_of
-from chartcode.coders.trees import Trees, fit_all
 from chartcode.errors import DataError
-from chartcode.params import Positive, Section, Seed
+from chartcode.pair_trees import p_of
+from chartcode.trees import Trees
 
 Array = np.ndarray[Any, Any]
 LEAST = 1e-6  # a pair's score is no zero, which would be no entry
-DIGITS = 5  # of a feature: the last bits of a logarithm differ between processors
 OF_CODE = ("notes", "category_notes", "depth")  # logs of train notes with the code, with its category; its letters
-
-
-class PairParams(Section):
-    """Knobs of the trees over pairs."""
-
-    trees: Positive
-    leaves: Annotated[int, Field(ge=2)]
-    min_leaf: Positive
-    learning_rate: Annotated[float, Field(gt=0, le=1)]
-    l2: Annotated[float, Field(ge=0)]
-    seed: Seed
 
 
 def merged(parts: Sequence[tuple[Array, Array, Array]], more: Sequence[tuple[Array, Array]], width: int) -> Pairs:
@@ -66,13 +52,13 @@ def truth_of(pairs: Pairs, truth: Any) -> Array:
 
 
 def examples(found: Iterable[tuple[Pairs, Any]]) -> tuple[Array, Array]:
-    """Features float64 (P, F), rounded as `scores` rounds them, and truth int8 (P,) of all pairs of train notes to fit
-    on, from pairs of some notes and their truth CSR (N, L) at a time.
+    """Features float64 (P, F) and truth int8 (P,) of all pairs of train notes to fit on, from pairs of some notes and
+    their truth CSR (N, L) at a time.
 
     There may be ten millions: they wait in float32, and no part of them stands in both widths. Raises DataError where
     nothing is to be learned.
     """
-    parts = [(pairs.features.astype(np.float32).round(DIGITS), truth_of(pairs, truth)) for pairs, truth in found]
+    parts = [(pairs.features.astype(np.float32), truth_of(pairs, truth)) for pairs, truth in found]
     truth = np.concatenate([answers for _, answers in parts])
     if not 0 < truth.sum() < len(truth):
         raise DataError("data/mentions: no mention of a train note is of its codes, or every one; run `dvc repro link`")
@@ -85,27 +71,8 @@ def examples(found: Iterable[tuple[Pairs, Any]]) -> tuple[Array, Array]:
     return features, truth
 
 
-def fit(params: PairParams, features: Array, truth: Array) -> Trees:
-    """The model of `examples`, by one thread. Changes features that no pair has."""
-    for column in range(features.shape[1]):
-        if np.isnan(features[:, column]).all():  # no bins for scikit-learn; no tree asks a constant
-            features[:, column] = 0.0
-    return fit_all(
-        features,
-        truth,
-        learning_rate=params.learning_rate,
-        max_iter=params.trees,
-        max_leaf_nodes=params.leaves,
-        min_samples_leaf=params.min_leaf,
-        l2_regularization=params.l2,
-        early_stopping=False,
-        random_state=params.seed,
-    )
-
-
 def scores(trees: Trees, pairs: Pairs, notes: int, width: int) -> sp.csr_matrix:
     """Probabilities float32 (N, L), CSR: of the pairs alone."""
-    logits = trees.logits(pairs.features.round(DIGITS), np.zeros(1, np.int64))[:, 0]
-    data = np.maximum(expit(logits), LEAST).astype(np.float32)
+    data = np.maximum(p_of(trees, pairs.features), LEAST).astype(np.float32)
     indptr = np.searchsorted(pairs.rows, np.arange(notes + 1))
     return sp.csr_matrix((data, pairs.columns.astype(np.int32), indptr), shape=(notes, width))

@@ -32,13 +32,13 @@ from chartcode.coders.known import READS, fitting_of, load_coder, once_each
 from chartcode.coders.linked import MENTIONS, LinkedCoder, params_of
 from chartcode.coders.linked_features import FEATURES, FOLDER, Linked, LinkedFeatures, linked_by, stored, truth_of
 from chartcode.coders.linked_mentions import Pairs
-from chartcode.coders.linked_pairs import PairParams
 from chartcode.coders.linked_places import MarkedPlaces
-from chartcode.coders.trees import Trees
 from chartcode.errors import ArtifactError, DataError
 from chartcode.folds import patient_folds, sampled
 from chartcode.logs import log
+from chartcode.pair_trees import PairParams, fit
 from chartcode.params import Positive
+from chartcode.trees import Trees
 
 Array = np.ndarray[Any, Any]
 LINKED = "linked"
@@ -94,7 +94,7 @@ class StackedCoder(Coder[StackedParams]):
         stack = _Stack(features, known, params.candidates)
         notes = train.some(chosen)
         given, truth = linked_pairs.examples(_examples(stack, notes, folds[chosen], Artifact(mentions), scores))
-        linked_pairs.fit(params, given, truth).save(writer)
+        fit(params, given, truth).save(writer)
         writer.json("coder.json", {"coder": cls.name, "params": params.model_dump(mode="json")})
         log(cls.name).info("fitted", notes=int(chosen.sum()), pairs=len(truth), true=int(truth.sum()))
 

@@ -17,16 +17,15 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import expit
 
 from chartcode.artifacts import Artifact, Writer
-from chartcode.coders.linked_pairs import DIGITS, PairParams, fit
-from chartcode.coders.trees import Trees
 from chartcode.linking.apart import Stems
 from chartcode.linking.candidate_places import FEATURES, Counts, Names, Note, candidates, names_of
 from chartcode.linking.marks import Marked
 from chartcode.linking.matcher import Match
+from chartcode.pair_trees import PairParams, fit, p_of
 from chartcode.tables.cleaning import clean_batch
+from chartcode.trees import Trees
 
 Array = np.ndarray[Any, Any]
 FILE, TRAIN_FILE = "marked.parquet", "places.parquet"  # of the linker's folder; beside the mentions
@@ -73,7 +72,7 @@ class Places:
             made = candidates(note, of_note[note_id], self._names, self._names.find(note), self._counts)
             rows += [(note_id, *note.span(first, end), code) for first, end, code in made]
             features += made.values()
-        return _table(rows, _p(self._trees, np.array(features, np.float64).reshape(len(rows), len(FEATURES))))
+        return _table(rows, p_of(self._trees, np.array(features, np.float64).reshape(len(rows), len(FEATURES))))
 
     def save(self, writer: Writer) -> None:
         """Into a linker's folder."""
@@ -92,7 +91,8 @@ class Places:
 def learn(
     params: PairParams, marked: Mapping[str, Marked], folds: Mapping[str, int], mentions: pa.Table, language: str
 ) -> tuple[Places, pa.Table] | None:
-    """From marked train notes, the fold of each, and their MENTIONS, out of fold; and PLACES of these, likewise.
+    """From marked train notes, the fold of each, and their MENTIONS, out of fold; and PLACES of these, likewise: a note
+    without any has one of no code.
 
     None where every place that the other folds offer is marked, or no place is.
     """
@@ -116,10 +116,14 @@ def learn(
     for out in np.unique(fold).tolist():
         others = truth[fold != out]
         if 0 < others.sum() < len(others):
-            p[fold == out] = _p(fit(params, given[fold != out], others), given[fold == out])
+            p[fold == out] = p_of(fit(params, given[fold != out], others), given[fold == out])
+    nothing = [(note_id, 0, 0, "") for note_id in sorted(notes.keys() - {row[0] for row in rows})]
+    of_train = _table([*rows, *nothing], np.append(p, np.zeros(len(nothing), np.float32)))
     columns = [*zip(*taught.entries, strict=True), taught.seen.sum(axis=0), taught.right.sum(axis=0)]
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, NAMES, strict=True)], schema=NAMES)
-    return Places(table, fit(params, given, truth), language), _table(rows, p)
+    return Places(table, fit(params, given, truth), language), _table(
+        rows + sorted(nothing), np.append(p, np.zeros(len(nothing)))
+    )
 
 
 class _Taught(NamedTuple):
@@ -163,11 +167,6 @@ class _Taught(NamedTuple):
         """What the other folds teach."""
         gave, seen, right = (counts.sum(axis=0) - counts[fold] for counts in (self.gave, self.seen, self.right))
         return Counts(seen, right, gave > 0)
-
-
-def _p(trees: Trees, features: Array) -> Array:
-    found: Array = expit(trees.logits(features.round(DIGITS), np.zeros(1, np.int64))[:, 0]).astype(np.float32)
-    return found
 
 
 def _table(rows: Sequence[tuple[str, int, int, str]], p: Array) -> pa.Table:

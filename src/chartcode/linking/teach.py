@@ -21,7 +21,6 @@ from scipy import sparse as sp
 from tqdm import tqdm
 
 from chartcode.artifacts import Artifact, Writer
-from chartcode.coders.linked_pairs import PairParams
 from chartcode.errors import DataError
 from chartcode.folds import patient_folds
 from chartcode.linking.calibration import BAG, Occurrences, learn, untaught, with_factors
@@ -33,6 +32,7 @@ from chartcode.linking.mentions import MENTIONS, READS, SPOTTED, Spotter
 from chartcode.linking.places import TRAIN_FILE
 from chartcode.linking.places import learn as learn_places
 from chartcode.linking.terminology.editions import Codes
+from chartcode.pair_trees import PairParams
 from chartcode.parallel import cores
 from chartcode.params import NonNegative, Positive, Section, Seed
 from chartcode.tables.labels import Gold
