@@ -140,13 +140,14 @@ def main() -> None:
         figures = kept(whole / "figures.json")
         for patients in sorted(chosen.patients):
             folder, held = whole / str(patients), figures.setdefault(str(patients), {})
-            hospital(folder, patients, chosen.labels)
-            for name in (name for name in chosen.stages if name not in held):
+            missing = [name for name in chosen.stages if name not in held]
+            if missing:
+                hospital(folder, patients, chosen.labels)
+            for name in missing:
                 held[name] = one = found(folder, name)
                 print(f"{one.notes:>8,} {name:<16} {one.cost.wall:8.1f} s", file=sys.stderr, flush=True)
                 (whole / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
-        labels = len(json.loads((folder / "data/gold/label_names.json").read_text()))
-        print(f"{os.cpu_count()} cores; {labels:,} labels at the largest size\n\n{shown(figures)}")
+        print(f"{os.cpu_count()} cores\n\n{shown(dict(sorted(figures.items(), key=lambda item: int(item[0]))))}")
 
 
 if __name__ == "__main__":
