@@ -1,7 +1,8 @@
 """Which concepts each note names, with place, context and p, learned from train.
 
 Reads   data/silver/, data/gold/, data/terminology/, data/bronze/ (marked evidence, if link.learn_from asks for it)
-Writes  models/linker/ (reads any note by itself), data/mentions/mentions.parquet
+Writes  models/linker/ (reads any note by itself), data/mentions/ (mentions.parquet; of marked notes
+        also places.parquet: what people would mark, by the other folds)
 Params  link, gold (tables)
 Alone   python -m stages.link
 """

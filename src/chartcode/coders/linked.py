@@ -1,12 +1,12 @@
 """Codes that a note names: mentions by a dictionary, and terms that train taught, weighed by trees over both.
 
-- Candidates of a note are the codes of its mentions (stage `link`) and of learned surfaces (linked_surfaces.py). A note
-  gets no score for any other code.
+- Candidates of a note are the codes of its mentions (stage `link`), of learned surfaces (linked_surfaces.py) and, where
+  people marked train notes, of places that they would mark (linked_places.py). A note gets no score for any other code.
 - One model says how likely each pair is (linked_pairs.py), from p of its mentions, how often the name was right in
   train, sections, contexts, competing codes and the like (linked_mentions.py). It is fitted on train notes, with all
   that train teaches taken from the other folds of patients.
 - Label space of its own: gold's labels, and every other code that train or the dictionary knows. Scores are CSR.
-Evidence is the mentions themselves, and the terms, with p for weight.
+Evidence is the mentions themselves, the places and the terms, with p for weight.
 
 A folder holds coder.json, codes.parquet, terms.parquet, surfaces.parquet, trees.npz and linker/, the linker whole.
 Legend: N notes, L codes of the label space, P note-code pairs.
@@ -52,6 +52,7 @@ from chartcode.trees import Trees
 
 LINKER, MENTIONS = Path("models/linker"), Path("data/mentions")
 Array = np.ndarray[Any, Any]
+LEAST = 0.05  # p of a place that is shown as evidence: nearly every name has some
 BEHIND = 0.1  # what the p of a mention that is taken back counts for as evidence, so that affirmed ones come first
 
 
@@ -98,7 +99,8 @@ class LinkedCoder(Coder[LinkedParams]):
         trees = fit(params, given, truth)
         features.save(writer)
         trees.save(writer)
-        writer.json("coder.json", {"coder": cls.name, "params": params.model_dump(mode="json")})
+        described = {"coder": cls.name, "params": params.model_dump(mode="json"), "features": FEATURES}
+        writer.json("coder.json", described)
         counts = {"surfaces": len(features.surfaces[0].term), "pairs": len(truth), "true": int(truth.sum())}
         log(cls.name).info("fitted", codes=len(codes), notes=int(chosen.sum()), **counts)
 
@@ -106,6 +108,8 @@ class LinkedCoder(Coder[LinkedParams]):
     def load(cls, artifact: Artifact) -> Self:
         """A fitted coder from its folder."""
         params_of(artifact)
+        if artifact.json("coder.json").get("features") != list(FEATURES):
+            raise ArtifactError(f"{artifact.path('coder.json')}: of another version's features; fit the coder anew")
         trees = Trees.load(artifact, 1, len(FEATURES))
         return cls(LinkedFeatures.load(artifact), trees, Linker.load(Artifact(artifact.folder / FOLDER)))
 
@@ -138,14 +142,17 @@ class LinkedCoder(Coder[LinkedParams]):
         batch, mentions, rows = linked
         found: list[dict[str, dict[tuple[int, int], float]]] = [{} for _ in range(batch.num_rows)]
         names = ["start", "end", "alternatives", *TAKEN_BACK]
+        of_place: dict[tuple[int, int, int], float] = {}
         for row, mention in zip(rows.tolist(), mentions.select(names).to_pylist(), strict=True):
             counted = BEHIND if any(mention[flag] for flag in TAKEN_BACK) else 1.0
+            of_place[row, mention["start"], mention["end"]] = counted
             for said in mention["alternatives"]:
                 if said["p"] > 0:
                     found[row].setdefault(said["code"], {})[mention["start"], mention["end"]] = counted * said["p"]
         for row, start, end, code, p in self.features.places.found(*linked, range(len(found))):
-            spans = found[row].setdefault(code, {})
-            spans[start, end] = max(p, spans.get((start, end), 0.0))
+            if p >= LEAST:
+                spans, counted = found[row].setdefault(code, {}), of_place.get((row, start, end), 1.0)
+                spans[start, end] = max(counted * p, spans.get((start, end), 0.0))
         return found
 
     def _terms(self, note: pa.RecordBatch, columns: Sequence[int]) -> dict[int, dict[tuple[int, int], float]]:

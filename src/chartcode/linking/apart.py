@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import snowballstemmer
 
-from chartcode.linking.bags import SMALL, STEMMER
+from chartcode.linking.bags import REMEMBERED, SMALL, STEMMER
 from chartcode.linking.matcher import Match
 from chartcode.linking.tokens import BREAK, Words, is_word
 
@@ -30,6 +30,8 @@ class Stems(dict[str, str]):
 
     def __missing__(self, word: str) -> str:
         stem = str(self._stem(word)) if is_word(word) and word not in self._small else ""
+        if len(self) >= REMEMBERED:
+            self.clear()
         self[word] = stem
         return stem
 

@@ -1,7 +1,8 @@
 """Notes in, mentions with codes out: spots the names of a dictionary and says how likely each code is.
 
 A folder (models/linker) holds surfaces.parquet, candidates.parquet (with what train taught), codes.parquet (titles and
-years) and linker.json, and needs nothing else. In train notes p may be taken without their own fold of patients.
+years), linker.json, and what places.py keeps where people marked train notes; it needs nothing
+else. In train notes p may be taken without their own fold of patients.
 """
 
 from __future__ import annotations

@@ -121,9 +121,7 @@ def learn(
     of_train = _table([*rows, *nothing], np.append(p, np.zeros(len(nothing), np.float32)))
     columns = [*zip(*taught.entries, strict=True), taught.seen.sum(axis=0), taught.right.sum(axis=0)]
     table = pa.table([pa.array(c, f.type) for c, f in zip(columns, NAMES, strict=True)], schema=NAMES)
-    return Places(table, fit(params, given, truth), language), _table(
-        rows + sorted(nothing), np.append(p, np.zeros(len(nothing)))
-    )
+    return Places(table, fit(params, given, truth), language), of_train
 
 
 class _Taught(NamedTuple):
