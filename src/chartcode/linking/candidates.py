@@ -101,7 +101,7 @@ class Index:
         self._idf = {stem: math.log(len(self.names) / n) + 0.5 for stem, n in frequency.items()}
         self._rare = math.log(len(self.names) + 1) + 0.5
         self._nearest = Nearest(self.names)
-        self._encoder = encoder
+        self.encoder = encoder
         self._vectors = self._encoded(vectors) if encoder else None
 
     def _read(self, terms: pa.Table, mentions: Sequence[tuple[str, str, int]]) -> None:
@@ -120,15 +120,15 @@ class Index:
                 self._code_counted[code][fold] += 1
 
     def _encoded(self, kept: tuple[Sequence[str], np.ndarray[Any, Any]] | None) -> np.ndarray[Any, Any]:
-        assert self._encoder is not None
-        vectors = np.zeros((len(self.names), self._encoder.width), np.float32)
+        assert self.encoder is not None
+        vectors = np.zeros((len(self.names), self.encoder.width), np.float32)
         at = {name: row for row, name in enumerate(kept[0])} if kept else {}
         rows = [at.get(name, -1) for name in self.names]
         if kept:
             known = [here for here, row in enumerate(rows) if row >= 0]
             vectors[known] = kept[1][[rows[here] for here in known]]
         new = [here for here, row in enumerate(rows) if row < 0]
-        vectors[new] = self._encoder.encode([self.names[here] for here in new])
+        vectors[new] = self.encoder.encode([self.names[here] for here in new])
         return vectors
 
     def vectors(self) -> np.ndarray[Any, Any] | None:
@@ -151,9 +151,9 @@ class Index:
                 at += 1
 
     def _likes(self, texts: Sequence[str]) -> np.ndarray[Any, Any] | None:
-        if self._encoder is None or self._vectors is None or "dense" in self.skip:
+        if self.encoder is None or self._vectors is None or "dense" in self.skip:
             return None
-        return np.asarray(self._encoder.encode(texts) @ self._vectors.T)
+        return np.asarray(self.encoder.encode(texts) @ self._vectors.T)
 
     def _senses(self, name: int, fold: int) -> tuple[dict[str, float], dict[str, int]]:
         """Codes of a name by the terminology, and by train mentions that a query of this fold may know."""

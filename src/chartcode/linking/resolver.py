@@ -33,7 +33,8 @@ from chartcode.linking.corpora import Document, Mention
 from chartcode.linking.dense import FILE as VECTORS
 from chartcode.linking.dense import DenseEncoder
 
-_TERMS, _MENTIONS, _NAMES, _SETTINGS = "terms.parquet", "mentions.parquet", "names.json", "resolver.json"
+TERMS_FILE = "terms.parquet"
+_MENTIONS, _NAMES, _SETTINGS = "mentions.parquet", "names.json", "resolver.json"
 MENTION_NAMES = pa.schema(
     [
         pa.field("text", pa.string(), nullable=False),
@@ -115,7 +116,7 @@ class Resolver:
     def save(self, folder: Path, terms: pa.Table) -> None:
         """Write the folder: the terms it was made of, the mentions, weights, and vectors if it has an encoder."""
         with writing(folder, "resolver") as writer:
-            writer.parquet(_TERMS, terms)
+            writer.parquet(TERMS_FILE, terms)
             writer.parquet(_MENTIONS, pa.Table.from_pylist(self.index.mentions_list(), schema=MENTION_NAMES))
             vectors = self.index.vectors()
             if vectors is not None:
@@ -127,12 +128,16 @@ class Resolver:
                 "least": self.least,
                 "near": self.index.near,
                 "skip": sorted(self.index.skip),
+                "encoder": self.index.encoder.digest if self.index.encoder else "",
             }
             writer.json(_SETTINGS, settings)
 
     @classmethod
     def load(cls, folder: Path, encoder: DenseEncoder | None = None) -> Resolver:
-        """Open a written folder; `encoder` is the one it was made with, if any. Raises ArtifactError in one line."""
+        """Open a written folder; `encoder` is the one it was made with, if any. Raises ArtifactError in one line.
+
+        With another encoder, with none or with one too many: a DataError.
+        """
         artifact = Artifact(folder)
         try:
             settings = artifact.json(_SETTINGS)
@@ -140,13 +145,16 @@ class Resolver:
             calibration = np.array(settings["calibration"], float)
             mentions = [(row["text"], row["code"], row["fold"]) for row in artifact.table(_MENTIONS).to_pylist()]
             options = {"near": settings["near"], "skip": frozenset(settings["skip"])}
-            least = float(settings["least"])
+            least, made = float(settings["least"]), str(settings["encoder"])
         except (ValueError, KeyError, TypeError):
-            raise ArtifactError(f"{folder}: no resolver; make one with Resolver.save") from None
+            raise ArtifactError(f"{folder}: no resolver; make one with `chartcode fit-resolver`") from None
+        if made != (encoder.digest if encoder else ""):
+            how = "without encoder" if not made else "with another encoder" if encoder else "with one: name it"
+            raise DataError(f"{folder}: the resolver was made {how}")
         kept = None
         if encoder is not None and VECTORS in artifact.names():
             kept = (artifact.json(_NAMES), dense.read(artifact))
-        index = Index(artifact.table(_TERMS), mentions, encoder=encoder, vectors=kept, **options)
+        index = Index(artifact.table(TERMS_FILE), mentions, encoder=encoder, vectors=kept, **options)
         return cls(index, weights, calibration, least)
 
     @classmethod

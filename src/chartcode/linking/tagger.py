@@ -117,7 +117,7 @@ class Tagger:
             knowledge = Knowledge.from_json(artifact.json(_KNOWLEDGE))
             return cls(models, knowledge, float(settings["doubt"]), str(settings["named"]))
         except (ValueError, KeyError, TypeError):
-            raise ArtifactError(f"{folder}: no tagger; train one with Tagger.train") from None
+            raise ArtifactError(f"{folder}: no tagger; make one with `chartcode fit-tagger`") from None
 
     def find(self, text: str) -> list[Found]:
         """The mentions in a text, in order, none over another."""
