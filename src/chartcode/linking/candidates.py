@@ -21,6 +21,7 @@ import pyarrow as pa
 from chartcode.linking.dense import DenseEncoder
 from chartcode.linking.nearest import Nearest, top
 from chartcode.linking.spelling import parts, plain_words, stems_of
+from chartcode.linking.stems import StemCodes
 from chartcode.linking.synonyms import Bag, Synonyms
 from chartcode.linking.terms import PREFERENCE
 
@@ -34,8 +35,9 @@ FEATURES = (
     "bag", "bag in train",  # the same for its bag of stems
     "synonym",  # how readily the exchanged stem is exchanged
     "composite",
-    "letters", "letters in train",  # highest cosine of a name, of a train mention
+    "letters", "letters in train", "likest",  # highest cosine of a name, of a train mention, of either
     "stems of mention", "stems of name", "both",  # shares of their stems that the other has (by idf), and their mean
+    "stems' names", "stems' mentions",  # what its stems speak for (stems.py)
     "code in train", "names of code",  # ln(1 + n)
     "digits",  # the numbers in both are the same
     "kind",  # preference of the name found exactly or as a bag
@@ -97,6 +99,12 @@ class Index:
             self._of_bag[bag].append(at)
         rows = [(bag, c) for name, bag in zip(self.names, self._bags, strict=True) for c in self._listed.get(name, ())]
         self.synonyms = Synonyms.of([bag for bag, _ in rows], [code for _, code in rows])
+        counted = [
+            (bag, code, fold, count)
+            for name, bag in zip(self.names, self._bags, strict=True)
+            for (code, fold), count in self._counted.get(name, {}).items()
+        ]
+        self.stems = StemCodes(rows, counted)
         frequency = Counter(stem for bag in self._bags for stem in bag)
         self._idf = {stem: math.log(len(self.names) / n) + 0.5 for stem, n in frequency.items()}
         self._rare = math.log(len(self.names) + 1) + 0.5
@@ -213,6 +221,10 @@ class Index:
                 got += weight * max(likest, 0.7 * self.synonyms.without(stem))
         return got / whole if whole else 0.0
 
+    def spoken_for(self, mention: Bag, codes: Sequence[str], fold: int) -> np.ndarray[Any, Any]:
+        """What the mention's stems say for codes (C, 2), whatever the name."""
+        return self.stems.shares(mention, codes, fold, {stem: self._idf.get(stem, self._rare) for stem in mention})
+
     def coordination(self, text: str, fold: int) -> str:
         """The codes of a coordination whose every part is a known name, joined; empty where it is none."""
         for way in parts(text):
@@ -306,6 +318,9 @@ class _Gathered:
             row[_AT["code in train"]], row[_AT["names of code"]] = math.log1p(counted), math.log1p(names)
             row[_AT["first step"]] = STEPS.index(self._step[code]) == first
             row[_AT["several codes"]] = JOINT in code
+            row[_AT["likest"]] = max(row[_AT["letters"]], row[_AT["letters in train"]])
+        for code, said in zip(codes, self._index.spoken_for(self.bag, codes, self._fold), strict=True):
+            self._rows[code][[_AT["stems' names"], _AT["stems' mentions"]]] = said
         evidence = np.array([self._rows[code] for code in codes]).reshape(len(codes), len(FEATURES))
         names_of = [self._nearest.get(code, (0.0, ""))[1] for code in codes]
         return Candidates(codes, names_of, [self._step[code] for code in codes], evidence)

@@ -27,11 +27,11 @@ import pyarrow as pa
 from chartcode.artifacts import Artifact, writing
 from chartcode.errors import ArtifactError, DataError
 from chartcode.linking import dense, ranking
-from chartcode.linking.abbreviations import definitions
 from chartcode.linking.candidates import FEATURES, JOINT, STEPS, Candidates, Index, Query
 from chartcode.linking.corpora import Document, Mention
 from chartcode.linking.dense import FILE as VECTORS
 from chartcode.linking.dense import DenseEncoder
+from chartcode.linking.short_forms import short_forms
 
 TERMS_FILE = "terms.parquet"
 _MENTIONS, _NAMES, _SETTINGS = "mentions.parquet", "names.json", "resolver.json"
@@ -92,7 +92,7 @@ def samples(documents: Sequence[Document], kinds: frozenset[str] | None = None, 
     """The mentions of documents as queries; with `folds`, each carries the fold of its document."""
     out: list[Sample] = []
     for number, document in enumerate(documents):
-        long_forms = {one.short: one.long for one in definitions(document.text)}
+        long_forms = {one.short: one.long for one in short_forms(document.text)}
         for mention in document.mentions:
             if kinds is None or mention.kind in kinds:
                 out.append(_sample(document.text, mention, long_forms, number, number % folds if folds else -1))
