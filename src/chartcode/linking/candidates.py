@@ -195,6 +195,7 @@ class Index:
             # Its parts are names word for word, or as bags.
             for feature in ("composite", "letters", "stems of mention", "stems of name", "both", "digits"):
                 row[_AT[feature]] = 1
+            row[_AT["dense"]] = like is not None
         if "similar" not in self.skip:
             for name in top(cosine, self.near):
                 if cosine[name] > _LEAST_COSINE:
