@@ -35,7 +35,7 @@ FEATURES = (
     "bag", "bag in train",  # the same for its bag of stems
     "synonym",  # how readily the exchanged stem is exchanged
     "composite",
-    "letters", "letters in train", "likest",  # highest cosine of a name, of a train mention, of either
+    "letters", "letters in train",  # highest cosine of a name, of a train mention
     "stems of mention", "stems of name", "both",  # shares of their stems that the other has (by idf), and their mean
     "stems' names", "stems' mentions",  # what its stems speak for (stems.py)
     "code in train", "names of code",  # ln(1 + n)
@@ -319,7 +319,6 @@ class _Gathered:
             row[_AT["code in train"]], row[_AT["names of code"]] = math.log1p(counted), math.log1p(names)
             row[_AT["first step"]] = STEPS.index(self._step[code]) == first
             row[_AT["several codes"]] = JOINT in code
-            row[_AT["likest"]] = max(row[_AT["letters"]], row[_AT["letters in train"]])
         for code, said in zip(codes, self._index.spoken_for(self.bag, codes, self._fold), strict=True):
             self._rows[code][[_AT["stems' names"], _AT["stems' mentions"]]] = said
         evidence = np.array([self._rows[code] for code in codes]).reshape(len(codes), len(FEATURES))

@@ -26,7 +26,6 @@ from chartcode.linking.tokens import Words, words_of
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
 _SENTENCE = re.compile(r"[.!?]['\")\]]?\s+(?=[A-Z0-9\"'(\[])|\n\s*\n|\n(?=\s*(?:[-*#•]|\d+[.)]))")
 _LOWER, _UPPER, _DIGIT, _RUN = re.compile("[a-z]+"), re.compile("[A-Z]"), re.compile(r"\d+"), re.compile(r"(.)\1{2,}")
-_OF_NAMES = re.compile(r"-?\d?(?:n\d*|nm|i|e|ir|er|k)=")  # as `features` writes them, of the word or a neighbour
 _HEADS = range(4, 9)  # letters by which a word is likened to the end of a name
 NONE = "O"
 
@@ -178,11 +177,6 @@ def features(text: str, tokens: Tokens, knowledge: Knowledge, fold: int = ALL) -
             row += [f"{away}f={folded[at + away]}" for away in (-3, 3) if first <= at + away < end]
             out.append(row)
     return out
-
-
-def without_names(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Features (T lists) without those that the dictionaries give."""
-    return [[one for one in row if not _OF_NAMES.match(one)] for row in rows]
 
 
 def _letters(word: str) -> list[str]:

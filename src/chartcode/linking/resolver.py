@@ -268,5 +268,6 @@ def is_right(codes: Sequence[str], sample: Sample) -> np.ndarray[Any, Any]:
 def _signs(share: float, step: str, evidence: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """What the calibration sees of an answer: 1, logit of its share, how like its names are, its step."""
     share = min(max(float(share), 1e-4), 1 - 1e-4)
-    likeness = evidence[[_AT["likest"], _AT["both"], _AT["dense"]]]
+    letters = max(evidence[_AT["letters"]], evidence[_AT["letters in train"]])
+    likeness = (letters, evidence[_AT["both"]], evidence[_AT["dense"]])
     return np.array([1.0, np.log(share / (1 - share)), *likeness, *(float(step == one) for one in STEPS)])

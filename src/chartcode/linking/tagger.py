@@ -5,8 +5,8 @@
 
 - Words carry B-, I- of a type, or O. CRFsuite fits by L-BFGS in one thread: equal documents, equal bytes.
 - What the features know of train is cross-fitted (lexicon.py), so that train looks to the CRF as a new text does.
-- Several CRFs vote by the mean of their marginals; the best sequence in which no I- follows another type is taken. One
-  that does not see the dictionaries errs elsewhere than one that does.
+- Several CRFs, each of its own penalty, vote by the mean of their marginals; the best sequence in which no I- follows
+  another type is taken.
 - A name of the dictionary that train never saw is taken whole where a part of it was found.
 - A document's short forms follow their long forms: `ICH` is a mention where `intracerebral hemorrhage (ICH)` is one.
 The folder is an artifact: CRFsuite's own files, and JSON; every byte is checked when it is read, nothing is pickled.
@@ -28,7 +28,7 @@ import pycrfsuite
 from chartcode.artifacts import Artifact, writing
 from chartcode.errors import ArtifactError, DataError
 from chartcode.linking.corpora import Document
-from chartcode.linking.features import NONE, Knowledge, Tokens, features, tokens_of, without_names
+from chartcode.linking.features import NONE, Knowledge, Tokens, features, tokens_of
 from chartcode.linking.lexicon import UNSEEN
 from chartcode.linking.short_forms import short_forms
 from chartcode.linking.tokens import words_of
@@ -42,8 +42,7 @@ _FLOOR = 1e-9  # of a marginal
 class TaggerParams:
     """How the tagger learns. Chosen by cross-validation on train (`python -m benchmarks.concepts`)."""
 
-    # (L1, L2, sees the dictionaries) of each CRF; a CRF each costs its time again
-    crfs: tuple[tuple[float, float, bool], ...] = ((0.1, 0.1, True), (0.1, 0.1, False))
+    penalties: tuple[tuple[float, float], ...] = ((0.1, 0.1),)  # (L1, L2) of each CRF; a CRF each costs its time again
     iterations: int = 100  # of L-BFGS; more cost time in proportion and change little
     folds: int = 10  # in which train is cross-fitted
     doubt: float = 0.8  # a short form is no mention below this marginal where its long form is none
@@ -62,11 +61,11 @@ class Tagger:
     """CRFs and what their features need to know."""
 
     def __init__(
-        self, models: Sequence[tuple[pycrfsuite.Tagger, bool]], knowledge: Knowledge, doubt: float, named: str = ""
+        self, models: Sequence[pycrfsuite.Tagger], knowledge: Knowledge, doubt: float, named: str = ""
     ) -> None:
-        """`models` with whether they see the dictionaries; `named`: the type of what the first dictionary names."""
+        """`named`: the type of what the dictionary names."""
         self._models, self._knowledge, self._doubt, self._named = list(models), knowledge, doubt, named
-        self._labels = sorted({label for model, _ in models for label in model.labels()} | {NONE})
+        self._labels = sorted({label for model in models for label in model.labels()} | {NONE})
 
     @classmethod
     def train(
@@ -82,7 +81,7 @@ class Tagger:
         knowledge = Knowledge.of(dictionary, documents, folds)
         with writing(folder, "tagger") as writer:
             trainers = []
-            for l1, l2, _ in params.crfs:
+            for l1, l2 in params.penalties:
                 trainer = pycrfsuite.Trainer(algorithm="lbfgs", verbose=False)
                 trainer.set_params(
                     {"c1": l1, "c2": l2, "max_iterations": params.iterations, "feature.possible_transitions": True}
@@ -92,10 +91,10 @@ class Tagger:
                 tokens = tokens_of(document.text)
                 rows = features(document.text, tokens, knowledge, fold)
                 labels = labels_of(tokens, document)
-                for trainer, (_, _, sees) in zip(trainers, params.crfs, strict=True):
-                    for first, end in tokens.sentences:
-                        seen = rows[first:end] if sees else without_names(rows[first:end])
-                        trainer.append(pycrfsuite.ItemSequence(seen), labels[first:end])
+                for first, end in tokens.sentences:
+                    items = pycrfsuite.ItemSequence(rows[first:end])
+                    for trainer in trainers:
+                        trainer.append(items, labels[first:end])
             for number, trainer in enumerate(trainers):
                 trainer.train(str(writer.path(f"{number}.crfsuite")))
             writer.json(_KNOWLEDGE, knowledge.to_json())
@@ -109,10 +108,10 @@ class Tagger:
         try:
             settings = artifact.json(_SETTINGS)
             models = []
-            for number, (_, _, sees) in enumerate(settings["crfs"]):
+            for number in range(len(settings["penalties"])):
                 model = pycrfsuite.Tagger()
                 model.open(str(artifact.path(f"{number}.crfsuite")))
-                models.append((model, bool(sees)))
+                models.append(model)
             knowledge = Knowledge.from_json(artifact.json(_KNOWLEDGE))
             return cls(models, knowledge, float(settings["doubt"]), str(settings["named"]))
         except (ValueError, KeyError, TypeError):
@@ -133,10 +132,9 @@ class Tagger:
     def _marginals(self, tokens: Tokens, rows: list[list[str]]) -> list[dict[str, float]]:
         """The mean marginal of every label at every word (T)."""
         total = [dict.fromkeys(self._labels, 0.0) for _ in rows]
-        for model, sees in self._models:
+        for model in self._models:
             for first, end in tokens.sentences:
-                seen = rows[first:end] if sees else without_names(rows[first:end])
-                model.set(pycrfsuite.ItemSequence(seen))
+                model.set(pycrfsuite.ItemSequence(rows[first:end]))
                 for at in range(first, end):
                     for label in model.labels():
                         total[at][label] += model.marginal(label, at - first) / len(self._models)
