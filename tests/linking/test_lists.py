@@ -20,9 +20,7 @@ TERMINOLOGY = Path(__file__).resolve().parents[2] / "data/terminology"
 
 def test_icd_is_linked_to_where_a_list_has_it_and_brings_its_abbreviations(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
-    path.write_text(
-        "name,code,system\nhigh blood pressure,I10,icd10cm\nhypertension,38341003,snomed\n"
-    )  # guard: invented
+    path.write_text("name,code,system\nhigh blood pressure,I10,icd10cm\nhypertension,1234,snomed\n")
     assert read_list(path).system == "icd10cm"
     table = terms_of(path)
     assert table.schema == TERMS

@@ -42,7 +42,9 @@ _FLOOR = 1e-9  # of a marginal
 class TaggerParams:
     """How the tagger learns. Chosen by cross-validation on train (`python -m benchmarks.concepts`)."""
 
-    penalties: tuple[tuple[float, float], ...] = ((0.1, 0.1),)  # (L1, L2) of each CRF; a CRF each costs its time again
+    penalties: tuple[tuple[float, float], ...] = (
+        (0.03, 0.02),
+    )  # (L1, L2) of each CRF; a CRF each costs its time again
     iterations: int = 100  # of L-BFGS; more cost time in proportion and change little
     folds: int = 10  # in which train is cross-fitted
     doubt: float = 0.8  # a short form is no mention below this marginal where its long form is none

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from chartcode.artifacts import Artifact
-from chartcode.linking.calibration import BEST, ORDER, UNUSED
+from chartcode.linking.calibration import BEST, UNUSED
 from chartcode.linking.candidates import JOINT
 from chartcode.linking.context import Context, flags
 from chartcode.linking.dense import DenseEncoder
+from chartcode.linking.flags import ORDER
 from chartcode.linking.lists import terms_of
 from chartcode.linking.resolver import TERMS_FILE, Resolver
 from chartcode.linking.tagger import Found, Tagger
