@@ -38,6 +38,7 @@ from chartcode.linking.corpora import (
     without_mentions,
 )
 from chartcode.linking.dense import DenseEncoder
+from chartcode.linking.measures import Spans, accuracy, overlapping, scores
 from chartcode.linking.resolver import Answer, Resolver, Sample, candidates_of, mention_names, samples
 from chartcode.linking.tagger import Tagger, TaggerParams
 
@@ -49,7 +50,6 @@ PATHS = {
 }
 FOLDS = 5
 ALL_STEPS, DENSE = "+ similar (all, no encoder)", "all + dense"
-Spans = set[tuple[int, int, str]]
 
 
 class Corpus:
@@ -73,17 +73,6 @@ class Corpus:
 def answers(resolver: Resolver, marked: Sequence[Sample]) -> list[list[Answer]]:
     """Ranked answers to every sample."""
     return [resolver.ranked(one) for one in candidates_of(resolver.index, marked)]
-
-
-def accuracy(given: Sequence[Sequence[Answer]], marked: Sequence[Sample]) -> tuple[float, float, float]:
-    """acc@1, acc@5, and acc@1 with every concept of a coordination."""
-    one = five = whole = 0
-    for ranked, sample in zip(given, marked, strict=True):
-        codes = [set(answer.code.split(JOINT)) for answer in ranked]
-        one += bool(codes) and bool(codes[0] & sample.concepts)
-        five += any(code & sample.concepts for code in codes[:5])
-        whole += bool(codes) and codes[0] == sample.concepts
-    return one / len(marked), five / len(marked), whole / len(marked)
 
 
 def linkable(documents: Sequence[Document]) -> list[Sample]:
@@ -170,25 +159,6 @@ def report(name: str, given: Sequence[Sequence[Answer]], marked: Sequence[Sample
     line = [f".{b} {bins[b, True]}/{total[b]}" for b in sorted(total)]
     print(f"\nRight by step ({name}): {', '.join(rows)}; by calibrated p: {', '.join(line)}\n")
     print("| resolver | acc@1 | acc@5 | all | queries/s |\n|---|---|---|---|---|")
-
-
-def scores(found: Sequence[Spans], true: Sequence[Spans]) -> tuple[float, float, float]:
-    """Precision, recall, F1 of sets a document each."""
-    hits = sum(len(a & b) for a, b in zip(found, true, strict=True))
-    precision = hits / max(1, sum(map(len, found)))
-    recall = hits / max(1, sum(map(len, true)))
-    return precision, recall, 2 * precision * recall / max(1e-9, precision + recall)
-
-
-def overlapping(found: Sequence[Spans], true: Sequence[Spans]) -> tuple[float, float, float]:
-    """The same where any common character makes two spans one."""
-
-    def share(some: Sequence[Spans], others: Sequence[Spans]) -> float:
-        met = sum(any(c < b and a < d for c, d, _ in o) for s, o in zip(some, others, strict=True) for a, b, _ in s)
-        return met / max(1, sum(map(len, some)))
-
-    precision, recall = share(found, true), share(true, found)
-    return precision, recall, 2 * precision * recall / max(1e-9, precision + recall)
 
 
 def dictionaries(data: Path, terms: pa.Table) -> list[list[str]]:

@@ -24,8 +24,8 @@ PAGE = ROOT / "docs/add-your-hospital.md"
 DEMO = ROOT / "../shared/data/mimic-iv-demo"
 CODIESP = ROOT / "../shared/data/codiesp"
 COMMANDS = (
-    "fetch", "link-mimic", "compare", "predict", "link", "extract", "fit-note-types", "get", "seal", "doctor", "guard",
-    "pr", "plots", "reproduced",
+    "fetch", "link-mimic", "compare", "predict", "link", "extract", "fit-note-types", "fit-tagger",
+    "fit-resolver", "get", "seal", "doctor", "guard", "pr", "plots", "reproduced",
 )  # fmt: skip
 
 

@@ -8,21 +8,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from chartcode import __version__
+from chartcode import __version__, cli_notes
+from chartcode.cli_notes import command
 from chartcode.errors import DataError
 from chartcode.logs import guarded
 
 SUMMARY = "What DVC does not do: bring a hospital's files to their place, compare coders, check the machine."
-Work = Callable[[argparse.Namespace], None]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, 1 after a one-line error, 2 (from argparse) on wrong usage."""
     chosen = _parser().parse_args(arguments)
-    work: Work = chosen.work
+    work: cli_notes.Work = chosen.work
     return guarded(lambda: work(chosen))
 
 
@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"chartcode {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    fetch = _command(commands, "fetch", _fetch, "bring an open corpus to data/external")
+    fetch = command(commands, "fetch", _fetch, "bring an open corpus to data/external")
     fetch.add_argument(
         "corpus",
         choices=["codiesp", "terminology"],
@@ -41,12 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     fetch.add_argument("--from", dest="folder", type=Path, metavar="FOLDER", help="link a copy on this disk instead")
     fetch.add_argument("--md5", metavar="HEX", help="check the zip against the md5 printed on its Zenodo page")
 
-    link = _command(commands, "link-mimic", _link_mimic, "link a MIMIC-IV download (or a hospital in its layout)")
+    link = command(commands, "link-mimic", _link_mimic, "link a MIMIC-IV download (or a hospital in its layout)")
     link.add_argument("--hosp", type=Path, required=True, metavar="DIR", help="the hosp files, at or below DIR")
     link.add_argument("--note", type=Path, metavar="DIR", help="discharge.csv.gz of MIMIC-IV-Note, at or below DIR")
     link.add_argument("--splits", type=Path, metavar="FILE", help="a published split: Edin's or Nguyen's, or a table")
 
-    compare = _command(
+    compare = command(
         commands, "compare", _compare, "print the metrics of all coders side by side; of two, test their difference"
     )
     compare.add_argument(
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("--all", action="store_true", dest="everything", help="every number, not the headline alone")
 
-    predict = _command(commands, "predict", _predict, "code the notes of a file with a fitted coder")
+    predict = command(commands, "predict", _predict, "code the notes of a file with a fitted coder")
     predict.add_argument("notes", type=Path, metavar="FILE", help="CSV, CSV.gz or Parquet with note_id and text")
     predict.add_argument("--out", type=Path, required=True, metavar="FILE", help="a new .csv or .parquet file")
     predict.add_argument(
@@ -68,70 +68,24 @@ def _parser() -> argparse.ArgumentParser:
         "--thresholds", type=Path, metavar="DIR", help="say which are called: data/evaluation/<coder>, of that model"
     )
 
-    mentions = _command(commands, "link", _link, "the concepts that notes mention: place, code, p, negated or not")
-    mentions.add_argument(
-        "notes", type=Path, metavar="FILE", help="one note (.txt), or CSV, CSV.gz or Parquet of notes"
-    )
-    mentions.add_argument(
-        "--out", type=Path, metavar="FILE", help="a new .csv or .parquet file (default, of one note: print)"
-    )
-    names = mentions.add_mutually_exclusive_group()
-    names.add_argument(
-        "--model", type=Path, metavar="DIR", help="what stage `link` wrote (default: models/linker, if it is there)"
-    )
-    names.add_argument(
-        "--names",
-        type=Path,
-        metavar="CSV",
-        help="a list of your own: name, code, perhaps system (default: fifty common); English unless --language says",
-    )
-    mentions.add_argument(
-        "--language",
-        choices=["en", "es"],
-        default="en",
-        help="of the notes and of the list's names (default: en; a model knows its own)",
-    )
-    mentions.add_argument(
-        "--min-p", type=float, default=0.0, metavar="P", help="leave out mentions below P (default: 0)"
-    )
+    cli_notes.add(commands)
 
-    extract = _command(
-        commands, "extract", _extract, "medications, problem-treatment pairs and a summary of each note, as JSON"
-    )
-    extract.add_argument("notes", type=Path, metavar="FILE", help="one note (.txt), or CSV, CSV.gz or Parquet of notes")
-    extract.add_argument(
-        "--out", type=Path, metavar="FILE", help="a new .csv, .parquet or .jsonl file (default, of one note: print)"
-    )
-    extract.add_argument(
-        "--linker", type=Path, metavar="DIR", help="name diagnoses by the linker there, models/linker (default: none)"
-    )
-    extract.add_argument(
-        "--min-p", type=float, default=0.05, metavar="P", help="of them, those at least so likely coded (default: 0.05)"
-    )
-    extract.add_argument(
-        "--note-types", type=Path, metavar="DIR", help="name each note's types by the classifier there"
-    )
-
-    fit_types = _command(commands, "fit-note-types", _fit_note_types, "fit a classifier of note types and specialties")
-    fit_types.add_argument("notes", type=Path, metavar="FILE", help="CSV or CSV.gz: transcription, medical_specialty")
-    fit_types.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
-
-    get = _command(commands, "get", _get, "copy a registered model of any revision out of DVC, verified and stamped")
+    get = command(commands, "get", _get, "copy a registered model of any revision out of DVC, verified and stamped")
     get.add_argument("model", metavar="MODEL", help="its name under `artifacts:` in dvc.yaml, as tfidf")
     get.add_argument("--rev", default="HEAD", help="commit, branch, tag or experiment (default: HEAD)")
     get.add_argument("--to", type=Path, metavar="DIR", help="a new folder (default: shelf/MODEL, which Git ignores)")
     get.add_argument("--repo", default=".", metavar="URL", help="another repository (default: this one)")
 
-    _command(commands, "seal", _seal, "keep this checkout from pushing anything to a public container")
+    command(commands, "seal", _seal, "keep this checkout from pushing anything to a public container")
 
-    doctor = _command(
+    doctor = command(
         commands, "doctor", _doctor, "check machine, login, files of the chosen source; guess disk and hours"
     )
     doctor.add_argument(
         "--remote", choices=["read", "write"], help="instead: ask the remote of the chosen source, over the network"
     )
 
-    guard = _command(
+    guard = command(
         commands, "guard", _guard, "look for patients, weights, secrets and machine paths in what Git keeps"
     )
     part = guard.add_mutually_exclusive_group()
@@ -141,32 +95,24 @@ def _parser() -> argparse.ArgumentParser:
     part.add_argument("--since", metavar="REV", help="every version of a file in the commits REV..HEAD")
     part.add_argument("--experiment", metavar="NAME", help="what an experiment would take along to others")
 
-    pr = _command(commands, "pr", _pr, "write what this branch moves, against its base, as Markdown and figures")
+    pr = command(commands, "pr", _pr, "write what this branch moves, against its base, as Markdown and figures")
     _base(pr)
     pr.add_argument("--out", type=Path, metavar="DIR", help="where to (default: reports/pr)")
     pr.add_argument("--figures-at", metavar="URL", help="link the figures there, for a comment that cannot hold them")
 
-    plots = _command(commands, "plots", _plots, "write the curves of here over those of the base, as one offline page")
+    plots = command(commands, "plots", _plots, "write the curves of here over those of the base, as one offline page")
     _base(plots)
     plots.add_argument("--out", type=Path, metavar="DIR", help="where to (default: reports/plots)")
 
-    reproduced = _command(
+    reproduced = command(
         commands, "reproduced", _reproduced, "check that a forced run gave what a commit says it gives"
     )
     reproduced.add_argument("--base", default="HEAD", metavar="REV", help="the commit (default: HEAD)")
     return parser
 
 
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, work: Work, text: str
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    command.set_defaults(work=work)
-    return command
-
-
-def _base(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--base", metavar="REV", help="the branch to merge into (default: origin/main, or main)")
+def _base(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--base", metavar="REV", help="the branch to merge into (default: origin/main, or main)")
 
 
 def _at_root() -> None:
@@ -241,49 +187,6 @@ def _predict(chosen: argparse.Namespace) -> None:
         raise DataError("--top: at least 1")
     done = predict(chosen.notes, chosen.model, chosen.out, chosen.top, chosen.thresholds)
     sys.stdout.write(f"written: {chosen.out}  ({done.notes:,} notes, {done.codes:,} codes)\n")
-
-
-def _link(chosen: argparse.Namespace) -> None:
-    from chartcode.linking import files
-    from chartcode.linking.terminology.user import MINI
-    from chartcode.predict import read_note
-
-    if not 0 <= chosen.min_p <= 1:
-        raise DataError("--min-p: from 0 to 1")
-    model = chosen.model or Path("models/linker")
-    if chosen.names is not None or (chosen.model is None and not model.is_dir()):
-        by = files.Names.of_list(chosen.names or MINI, chosen.language)
-    else:
-        by = files.Names.of_model(model)
-    if chosen.out is not None:
-        notes, mentions = files.link_file(chosen.notes, chosen.out, by, chosen.min_p)
-        sys.stdout.write(f"written: {chosen.out}  ({notes:,} notes, {mentions:,} mentions)\n")
-    elif chosen.notes.suffix.lower() == ".txt":
-        sys.stdout.write(files.rendered(by.text(read_note(chosen.notes), chosen.min_p)))
-    else:
-        raise DataError("--out: needed for a file of notes")
-
-
-def _extract(chosen: argparse.Namespace) -> None:
-    from chartcode.extraction.files import Readers, extract_file, extract_text
-
-    if chosen.out is None and chosen.notes.suffix.lower() != ".txt":
-        raise DataError("--out: needed for a file of notes")
-    if not 0 <= chosen.min_p <= 1:
-        raise DataError("--min-p: from 0 to 1")
-    readers = Readers.load(chosen.linker, chosen.note_types, chosen.min_p)
-    if chosen.out is None:
-        sys.stdout.write(extract_text(chosen.notes, readers).model_dump_json(indent=2) + "\n")
-        return
-    count = extract_file(chosen.notes, chosen.out, readers)
-    sys.stdout.write(f"written: {chosen.out}  ({count:,} {'note' if count == 1 else 'notes'})\n")
-
-
-def _fit_note_types(chosen: argparse.Namespace) -> None:
-    from chartcode.extraction.note_types import fit_file
-
-    fitted = fit_file(chosen.notes, chosen.out)
-    sys.stdout.write(f"written: {chosen.out}/  ({fitted.texts:,} different texts, {fitted.types} types)\n")
 
 
 def _get(chosen: argparse.Namespace) -> None:

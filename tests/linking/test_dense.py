@@ -47,6 +47,17 @@ def test_a_name_of_other_letters_is_found_by_its_meaning(encoder: DenseEncoder) 
     assert found.steps[found.codes.index("D007")] == "dense"
 
 
+def test_nobody_need_teach_it_that_meaning_counts(encoder: DenseEncoder) -> None:
+    """No name has letters in common with `brain bleed`; `elevated arterial pressure` has some, of other diseases."""
+    ((bleed, *_), (pressure, *_)) = Resolver.of(terms(), encoder=encoder).resolve(
+        ["brain bleed", "elevated arterial pressure"]
+    )
+    assert (bleed.code, bleed.method) == ("D011", "dense")
+    assert (pressure.code, pressure.method) == ("D007", "dense")
+    alone = Resolver.of(terms()).resolve(["brain bleed", "elevated arterial pressure"])
+    assert not any(answer.code in ("D007", "D011") for answers in alone for answer in answers)
+
+
 def test_kept_vectors_are_not_made_again(
     encoder: DenseEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

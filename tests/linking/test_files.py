@@ -103,6 +103,9 @@ def test_the_command_prints_one_note_and_asks_for_a_place_for_several(
     assert "family (mother)" in said
     assert main(["link", "note.txt", "--min-p", "0.1"]) == 0
     assert "family (mother)" not in capsys.readouterr().out
+    Path("first.txt").write_text("HTN")
+    assert main(["link", "first.txt"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["0", "3", "HTN"]
     Path("notes.csv").write_text("note_id,text\na,HTN\n")
     assert main(["link", "notes.csv"]) == 1
     assert "--out: needed for a file of notes" in capsys.readouterr().err

@@ -52,6 +52,15 @@ def test_answers_stand_in_the_order_of_the_questions_and_do_not_depend_on_one_an
     assert together == [RESOLVER.resolve([one])[0] for one in asked]
 
 
+def test_the_only_candidate_of_a_short_list_is_not_sure_to_be_meant() -> None:
+    short = Resolver.of(terms([("D003", "renal failure", "title"), ("D008", "asthma", "title")]))
+    failure, pressure = (answers[0] for answers in short.resolve(["renal failures", "raised blood pressure"]))
+    assert failure.code == pressure.code == "D003"
+    assert pressure.score == 1.0
+    assert failure.p > 0.8
+    assert pressure.p < 0.2
+
+
 def test_below_the_least_p_it_abstains() -> None:
     sure, unsure = RESOLVER.resolve(["asthma"])[0][0].p, RESOLVER.resolve(["hepatic stone"])[0][0].p
     assert unsure < sure

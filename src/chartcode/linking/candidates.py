@@ -21,6 +21,7 @@ import pyarrow as pa
 from chartcode.linking.dense import DenseEncoder
 from chartcode.linking.nearest import Nearest, top
 from chartcode.linking.spelling import parts, plain_words, stems_of
+from chartcode.linking.stems import StemCodes
 from chartcode.linking.synonyms import Bag, Synonyms
 from chartcode.linking.terms import PREFERENCE
 
@@ -36,6 +37,7 @@ FEATURES = (
     "composite",
     "letters", "letters in train",  # highest cosine of a name, of a train mention
     "stems of mention", "stems of name", "both",  # shares of their stems that the other has (by idf), and their mean
+    "stems' names", "stems' mentions",  # what its stems speak for (stems.py)
     "code in train", "names of code",  # ln(1 + n)
     "digits",  # the numbers in both are the same
     "kind",  # preference of the name found exactly or as a bag
@@ -97,11 +99,17 @@ class Index:
             self._of_bag[bag].append(at)
         rows = [(bag, c) for name, bag in zip(self.names, self._bags, strict=True) for c in self._listed.get(name, ())]
         self.synonyms = Synonyms.of([bag for bag, _ in rows], [code for _, code in rows])
+        counted = [
+            (bag, code, fold, count)
+            for name, bag in zip(self.names, self._bags, strict=True)
+            for (code, fold), count in self._counted.get(name, {}).items()
+        ]
+        self.stems = StemCodes(rows, counted)
         frequency = Counter(stem for bag in self._bags for stem in bag)
         self._idf = {stem: math.log(len(self.names) / n) + 0.5 for stem, n in frequency.items()}
         self._rare = math.log(len(self.names) + 1) + 0.5
         self._nearest = Nearest(self.names)
-        self._encoder = encoder
+        self.encoder = encoder
         self._vectors = self._encoded(vectors) if encoder else None
 
     def _read(self, terms: pa.Table, mentions: Sequence[tuple[str, str, int]]) -> None:
@@ -120,15 +128,15 @@ class Index:
                 self._code_counted[code][fold] += 1
 
     def _encoded(self, kept: tuple[Sequence[str], np.ndarray[Any, Any]] | None) -> np.ndarray[Any, Any]:
-        assert self._encoder is not None
-        vectors = np.zeros((len(self.names), self._encoder.width), np.float32)
+        assert self.encoder is not None
+        vectors = np.zeros((len(self.names), self.encoder.width), np.float32)
         at = {name: row for row, name in enumerate(kept[0])} if kept else {}
         rows = [at.get(name, -1) for name in self.names]
         if kept:
             known = [here for here, row in enumerate(rows) if row >= 0]
             vectors[known] = kept[1][[rows[here] for here in known]]
         new = [here for here, row in enumerate(rows) if row < 0]
-        vectors[new] = self._encoder.encode([self.names[here] for here in new])
+        vectors[new] = self.encoder.encode([self.names[here] for here in new])
         return vectors
 
     def vectors(self) -> np.ndarray[Any, Any] | None:
@@ -151,9 +159,9 @@ class Index:
                 at += 1
 
     def _likes(self, texts: Sequence[str]) -> np.ndarray[Any, Any] | None:
-        if self._encoder is None or self._vectors is None or "dense" in self.skip:
+        if self.encoder is None or self._vectors is None or "dense" in self.skip:
             return None
-        return np.asarray(self._encoder.encode(texts) @ self._vectors.T)
+        return np.asarray(self.encoder.encode(texts) @ self._vectors.T)
 
     def _senses(self, name: int, fold: int) -> tuple[dict[str, float], dict[str, int]]:
         """Codes of a name by the terminology, and by train mentions that a query of this fold may know."""
@@ -187,6 +195,7 @@ class Index:
             # Its parts are names word for word, or as bags.
             for feature in ("composite", "letters", "stems of mention", "stems of name", "both", "digits"):
                 row[_AT[feature]] = 1
+            row[_AT["dense"]] = like is not None
         if "similar" not in self.skip:
             for name in top(cosine, self.near):
                 if cosine[name] > _LEAST_COSINE:
@@ -212,6 +221,10 @@ class Index:
                 # A word that may be left out is still missing: seven tenths, set by hand.
                 got += weight * max(likest, 0.7 * self.synonyms.without(stem))
         return got / whole if whole else 0.0
+
+    def spoken_for(self, mention: Bag, codes: Sequence[str], fold: int) -> np.ndarray[Any, Any]:
+        """What the mention's stems say for codes (C, 2), whatever the name."""
+        return self.stems.shares(mention, codes, fold, {stem: self._idf.get(stem, self._rare) for stem in mention})
 
     def coordination(self, text: str, fold: int) -> str:
         """The codes of a coordination whose every part is a known name, joined; empty where it is none."""
@@ -306,6 +319,8 @@ class _Gathered:
             row[_AT["code in train"]], row[_AT["names of code"]] = math.log1p(counted), math.log1p(names)
             row[_AT["first step"]] = STEPS.index(self._step[code]) == first
             row[_AT["several codes"]] = JOINT in code
+        for code, said in zip(codes, self._index.spoken_for(self.bag, codes, self._fold), strict=True):
+            self._rows[code][[_AT["stems' names"], _AT["stems' mentions"]]] = said
         evidence = np.array([self._rows[code] for code in codes]).reshape(len(codes), len(FEATURES))
         names_of = [self._nearest.get(code, (0.0, ""))[1] for code in codes]
         return Candidates(codes, names_of, [self._step[code] for code in codes], evidence)

@@ -8,13 +8,14 @@ Legend: N texts, H width of the encoder.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chartcode.artifacts import Artifact, Writer
+from chartcode.artifacts import Artifact, Writer, digest_file
 
 FILE = "vectors.npz"
 MOST_TOKENS = 48  # names are short; what is longer is cut
@@ -33,6 +34,8 @@ class DenseEncoder:
         self._model.train(False)
         self._tokenizer.enable_truncation(MOST_TOKENS)
         self._tokenizer.no_padding()
+        weights = sorted(folder.glob("*.safetensors"))
+        self.digest = hashlib.sha256("".join(map(digest_file, weights)).encode()).hexdigest()
 
     @property
     def width(self) -> int:

@@ -4,16 +4,16 @@
     Names.of_list(MINI).text("Pt with HTN, no CAD.").to_pandas()        a list of one's own
     Names.of_model(Path("models/linker")).text(note).to_pandas()        what stage `link` learned
 
-Names come from a fitted linker (p is learned from train) or from a list: any CSV with columns name and code, and
-perhaps system, so that a name may have a code in each. Of a list p is what names are usually worth (calibration.BEST),
-by context: no frequency of anybody's notes.
+Names come from a fitted linker (p is learned from train) or from a list (lists.py). Of a list p is what names are
+usually worth (calibration.BEST), by context: no frequency of anybody's notes. `beyond` adds what a tagger finds and no
+name covers (unnamed.py): `source` is then the tagger's type, `method` the resolver's step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,14 +26,17 @@ from chartcode.linking.calibration import untaught
 from chartcode.linking.dictionary import compile_terms
 from chartcode.linking.flags import FLAGS
 from chartcode.linking.linker import Judge, Linker
+from chartcode.linking.lists import read_list
 from chartcode.linking.mentions import MENTIONS, Spotter
-from chartcode.linking.terminology import abbreviations, tabular
 from chartcode.linking.terminology.editions import CODES, Codes
 from chartcode.linking.terminology.rows import ICD10CM, Found
 from chartcode.linking.terminology.user import MINI, names
-from chartcode.linking.terms import TERMS
 from chartcode.linking.tokens import key_of
+from chartcode.tables.cleaning import to_source
 from chartcode.tables.source_notes import cleaned
+
+if TYPE_CHECKING:
+    from chartcode.linking.unnamed import Unnamed
 
 SNOMED = "snomed"
 FOUND = pa.schema(
@@ -61,6 +64,12 @@ class Names:
     def __init__(self, linker: Linker, system: str, snomed: Mapping[str, str]) -> None:
         """`snomed` concepts by folded name and by code."""
         self._linker, self._system, self._snomed = linker, system, snomed
+        self._unnamed: Unnamed | None = None
+
+    def beyond(self, unnamed: Unnamed) -> Self:
+        """The same, and what no name covers."""
+        self._unnamed = unnamed
+        return self
 
     @classmethod
     def of_model(cls, folder: Path) -> Self:
@@ -73,23 +82,15 @@ class Names:
 
         Raises DataError naming file, column and line of what is wrong.
         """
-        found = list(names(path))
-        if not found:
-            raise DataError(f"{path}: holds no name; columns are name, code, and perhaps system and language")
-        systems = {row.system for row in found}
-        system = ICD10CM if ICD10CM in systems else min(systems)
-        own = [row for row in found if row.system == system]
-        if system == ICD10CM:  # what clinicians call these codes besides
-            listed = {row.code for row in own}
-            own += [row for row in (*abbreviations.own(), *tabular.aliases()) if row.code in listed or not row.code]
-        rows = [row._asdict() | {"sections": list(row.sections), "language": language} for row in own]
-        dictionary = compile_terms(pa.Table.from_pylist(rows, schema=TERMS), [language], MOST_WORDS)
-        first = {row.code: row.name for row in reversed(own) if row.code}
+        listed = read_list(path)
+        dictionary = compile_terms(listed.terms(language), [language], MOST_WORDS)
+        first = {row.code: row.name for row in reversed(listed.own) if row.code}
         titles = [{"code": code, "title": name, "billable": True} for code, name in sorted(first.items())]
         codes = Codes(pa.Table.from_pylist(titles, schema=CODES))
         taught = untaught(dictionary.candidates, len(dictionary.surfaces), STRENGTH)
         judge = Judge(taught, dictionary.surfaces["key"].to_pylist(), codes, ALTERNATIVES)
-        return cls(Linker(Spotter(dictionary.surfaces, language), judge, codes, 0), system, _concepts(found))
+        linker = Linker(Spotter(dictionary.surfaces, language), judge, codes, 0)
+        return cls(linker, listed.system, _concepts(listed.rows))
 
     def text(self, note: str, min_p: float = 0.0) -> pa.Table:
         """The mentions of one note, schema FOUND."""
@@ -97,7 +98,8 @@ class Names:
 
     def table(self, ids: pa.Array, texts: pa.Array, min_p: float = 0.0) -> pa.Table:
         """The mentions of these notes of p `min_p` or more, schema FOUND, in their order."""
-        found = self._linker.mentions(cleaned(ids, texts))
+        notes = cleaned(ids, texts)
+        found = self._linker.mentions(notes)
         found = found.filter(pc.greater_equal(found["p"], min_p))
         keys, codes = found["key"].to_pylist(), found["code"].to_pylist()
         said = {
@@ -106,7 +108,27 @@ class Names:
             "snomed": [self._snomed.get(key) or self._snomed.get(code) for key, code in zip(keys, codes, strict=True)],
         }
         arrays = [pa.array(said[f.name], f.type) if f.name in said else found[f.name] for f in FOUND]
-        return pa.table(arrays, schema=FOUND)
+        named = pa.table(arrays, schema=FOUND)
+        return named if self._unnamed is None else self._with_unnamed(self._unnamed, notes, named, min_p)
+
+    def _with_unnamed(self, unnamed: Unnamed, notes: pa.RecordBatch, named: pa.Table, min_p: float) -> pa.Table:
+        rows = named.to_pylist()
+        order = {note_id: at for at, note_id in enumerate(notes.column("note_id").to_pylist())}
+        for note in notes.to_pylist():
+            spotted = self._linker.spotter.spot(note["text"], note["sections"])
+            links = unnamed.find(note["text"], note["sections"], [(one.start, one.end) for one in spotted])
+            segments = [(e["clean_start"], e["source_start"], e["length"]) for e in note["edits"]]
+            places = to_source([(link.start, link.end) for link in links], segments)
+            for link, (start, end) in zip(links, places, strict=True):
+                if link.p >= min_p:
+                    row: dict[str, Any] = {"note_id": note["note_id"], "start": start, "end": end}
+                    title = self._linker.title(link.code) if unnamed.system == self._system else ""
+                    row |= {"text": note["text"][link.start : link.end], "name": title or link.name}
+                    row |= {"code": link.code, "system": unnamed.system, "snomed": self._snomed.get(link.code)}
+                    row |= {"p": link.p, "section": link.section, **link.context._asdict()}
+                    rows.append(row | {"source": link.kind, "method": link.method})
+        rows.sort(key=lambda row: (order[row["note_id"]], row["start"], row["end"]))
+        return pa.Table.from_pylist(rows, schema=FOUND)
 
 
 def _concepts(listed: Sequence[Found]) -> dict[str, str]:
@@ -161,7 +183,14 @@ def rendered(found: pa.Table) -> str:
         flags = " ".join(flag for flag in FLAGS if row[flag])
         context = f"{flags} ({row['trigger']})" if flags else ""
         cells = [row[name] for name in SHOWN]
-        rows.append([f"{c:.2f}" if isinstance(c, float) else " ".join(str(c or "").split()) for c in cells] + [context])
+        rows.append([*map(_cell, cells), context])
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     widths[-1] = 0
     return "".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() + "\n" for row in rows)
+
+
+def _cell(value: str | float | None) -> str:
+    """One line, whatever it holds."""
+    if value is None:
+        return ""
+    return f"{value:.2f}" if isinstance(value, float) else " ".join(str(value).split())

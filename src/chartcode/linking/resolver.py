@@ -9,7 +9,8 @@ weighs what they say. Its weights and the calibration are learned on marked docu
 counts that a mention of train meets are those of the other folds. Without such documents the steps decide in their
 order, and p is how often that was right where it was measured (`UNTAUGHT`, from BC5CDR's train part).
 
-Calibration: logistic regression of "the first answer is right" on the logit of the ranker's share and the step.
+Calibration: logistic regression of "the first answer is right" on the logit of the ranker's share, the likeness of
+name and mention, and the step.
 Below `least` the resolver abstains.
 """
 
@@ -27,13 +28,14 @@ import pyarrow as pa
 from chartcode.artifacts import Artifact, writing
 from chartcode.errors import ArtifactError, DataError
 from chartcode.linking import dense, ranking
-from chartcode.linking.abbreviations import definitions
 from chartcode.linking.candidates import FEATURES, JOINT, STEPS, Candidates, Index, Query
 from chartcode.linking.corpora import Document, Mention
 from chartcode.linking.dense import FILE as VECTORS
 from chartcode.linking.dense import DenseEncoder
+from chartcode.linking.short_forms import short_forms
 
-_TERMS, _MENTIONS, _NAMES, _SETTINGS = "terms.parquet", "mentions.parquet", "names.json", "resolver.json"
+TERMS_FILE = "terms.parquet"
+_MENTIONS, _NAMES, _SETTINGS = "mentions.parquet", "names.json", "resolver.json"
 MENTION_NAMES = pa.schema(
     [
         pa.field("text", pa.string(), nullable=False),
@@ -50,11 +52,13 @@ _AT = {name: at for at, name in enumerate(FEATURES)}
 # with a preference for what stands in the terminology word for word and for the kinds of names further to the front.
 _UNTAUGHT = {
     "exact": 1.0, "bag": 0.5, "composite": 2.0, "letters": 7.8, "stems of name": 1.1, "both": 2.8, "digits": 2.3,
-    "kind": 1.0, "in document": 1.5, "first step": 2.2,
+    "kind": 1.0, "in document": 1.5, "first step": 2.2, "dense": 10.0,
 }  # fmt: skip
 UNTAUGHT = np.array([_UNTAUGHT.get(feature, 0.0) for feature in FEATURES])
-# Intercept, logit of the share, and each of STEPS.
-UNTAUGHT_CALIBRATION = np.array([0.5, 0.45, 0.62, 0.73, -0.63, -0.6, -0.73, -0.73])
+# Of `_signs`. From the same mentions with all of MEDIC's concepts and with 30, 10 and 3 in 100 of them: in a short list
+# most mentions have no concept, and the only candidate is no sure one. With an encoder: MiniLM's vectors.
+UNTAUGHT_CALIBRATION = np.array([-3.08, -0.12, 3.5, 1.61, 0.0, 1.42, 1.74, -0.97, 0.01, -2.2, 0.0])
+UNTAUGHT_WITH_ENCODER = np.array([-6.55, -0.04, 0.21, -0.43, 7.83, 1.83, 2.27, 0.18, 0.0, -1.21, -3.06])
 
 
 class Answer(NamedTuple):
@@ -91,7 +95,7 @@ def samples(documents: Sequence[Document], kinds: frozenset[str] | None = None, 
     """The mentions of documents as queries; with `folds`, each carries the fold of its document."""
     out: list[Sample] = []
     for number, document in enumerate(documents):
-        long_forms = {one.short: one.long for one in definitions(document.text)}
+        long_forms = {one.short: one.long for one in short_forms(document.text)}
         for mention in document.mentions:
             if kinds is None or mention.kind in kinds:
                 out.append(_sample(document.text, mention, long_forms, number, number % folds if folds else -1))
@@ -115,7 +119,7 @@ class Resolver:
     def save(self, folder: Path, terms: pa.Table) -> None:
         """Write the folder: the terms it was made of, the mentions, weights, and vectors if it has an encoder."""
         with writing(folder, "resolver") as writer:
-            writer.parquet(_TERMS, terms)
+            writer.parquet(TERMS_FILE, terms)
             writer.parquet(_MENTIONS, pa.Table.from_pylist(self.index.mentions_list(), schema=MENTION_NAMES))
             vectors = self.index.vectors()
             if vectors is not None:
@@ -127,12 +131,16 @@ class Resolver:
                 "least": self.least,
                 "near": self.index.near,
                 "skip": sorted(self.index.skip),
+                "encoder": self.index.encoder.digest if self.index.encoder else "",
             }
             writer.json(_SETTINGS, settings)
 
     @classmethod
     def load(cls, folder: Path, encoder: DenseEncoder | None = None) -> Resolver:
-        """Open a written folder; `encoder` is the one it was made with, if any. Raises ArtifactError in one line."""
+        """Open a written folder; `encoder` is the one it was made with, if any. Raises ArtifactError in one line.
+
+        With another encoder, with none or with one too many: a DataError.
+        """
         artifact = Artifact(folder)
         try:
             settings = artifact.json(_SETTINGS)
@@ -140,19 +148,23 @@ class Resolver:
             calibration = np.array(settings["calibration"], float)
             mentions = [(row["text"], row["code"], row["fold"]) for row in artifact.table(_MENTIONS).to_pylist()]
             options = {"near": settings["near"], "skip": frozenset(settings["skip"])}
-            least = float(settings["least"])
+            least, made = float(settings["least"]), str(settings["encoder"])
         except (ValueError, KeyError, TypeError):
-            raise ArtifactError(f"{folder}: no resolver; make one with Resolver.save") from None
+            raise ArtifactError(f"{folder}: no resolver; make one with `chartcode fit-resolver`") from None
+        if made != (encoder.digest if encoder else ""):
+            how = "without encoder" if not made else "with another encoder" if encoder else "with one: name it"
+            raise DataError(f"{folder}: the resolver was made {how}")
         kept = None
         if encoder is not None and VECTORS in artifact.names():
             kept = (artifact.json(_NAMES), dense.read(artifact))
-        index = Index(artifact.table(_TERMS), mentions, encoder=encoder, vectors=kept, **options)
+        index = Index(artifact.table(TERMS_FILE), mentions, encoder=encoder, vectors=kept, **options)
         return cls(index, weights, calibration, least)
 
     @classmethod
     def of(cls, terms: pa.Table, least: float = 0.0, **options: Any) -> Resolver:
         """A resolver of names alone; `options` are Index's."""
-        return cls(Index(terms, **options), UNTAUGHT, UNTAUGHT_CALIBRATION, least)
+        index = Index(terms, **options)
+        return cls(index, UNTAUGHT, UNTAUGHT_WITH_ENCODER if index.encoder else UNTAUGHT_CALIBRATION, least)
 
     @classmethod
     def learn(
@@ -186,7 +198,7 @@ class Resolver:
             for at in held:
                 shares = ranking.shares(found[at].evidence, some)
                 best = int(np.argmax(shares))
-                rows.append(_signs(shares[best], found[at].steps[best]))
+                rows.append(_signs(shares[best], found[at].steps[best], found[at].evidence[best]))
                 hits.append(right[at][best])
         return cls(index, weights, ranking.logistic(np.array(rows), np.array(hits, float), _L2), least)
 
@@ -209,7 +221,7 @@ class Resolver:
         order = np.argsort(-shares, kind="stable")[:count]
         out = []
         for at in order:
-            p = ranking.sigmoid(_signs(shares[at], found.steps[at]) @ self.calibration)
+            p = ranking.sigmoid(_signs(shares[at], found.steps[at], found.evidence[at]) @ self.calibration)
             out.append(Answer(found.codes[at], found.names[at], found.steps[at], float(shares[at]), float(p)))
         return out if out and out[0].p >= self.least else []
 
@@ -253,7 +265,9 @@ def is_right(codes: Sequence[str], sample: Sample) -> np.ndarray[Any, Any]:
     )
 
 
-def _signs(share: float, step: str) -> np.ndarray[Any, Any]:
-    """What the calibration sees of an answer: 1, logit of its share, its step."""
+def _signs(share: float, step: str, evidence: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """What the calibration sees of an answer: 1, logit of its share, how like its names are, its step."""
     share = min(max(float(share), 1e-4), 1 - 1e-4)
-    return np.array([1.0, np.log(share / (1 - share)), *(float(step == one) for one in STEPS)])
+    letters = max(evidence[_AT["letters"]], evidence[_AT["letters in train"]])
+    likeness = (letters, evidence[_AT["both"]], evidence[_AT["dense"]])
+    return np.array([1.0, np.log(share / (1 - share)), *likeness, *(float(step == one) for one in STEPS)])
