@@ -303,6 +303,15 @@ def test_an_older_folder_is_refused(tmp_path: Path) -> None:
             load_coder(Artifact(tmp_path / name))
 
 
+def test_trees_over_other_features_are_refused(hospital: Path, tmp_path: Path) -> None:
+    """Fewer of them would fit into what trees ask for, each shifted by one."""
+    described = Artifact(hospital / "models/linked").json("coder.json")
+    with writing(tmp_path / "linked", "test") as writer:
+        writer.json("coder.json", described | {"features": described["features"][1:]})
+    with pytest.raises(ArtifactError, match="another version's features"):
+        load_coder(Artifact(tmp_path / "linked"))
+
+
 def both(rng: np.random.Generator) -> Iterator[Any]:
     import scipy.sparse as sp
 
