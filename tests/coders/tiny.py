@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, ClassVar
@@ -81,8 +81,8 @@ def notes(count: int, seed: int) -> Labelled:
     return Labelled(Documents.of(ids), sp.csr_matrix(labels))
 
 
-def run(folder: Path, out: str, kind: str, pause: float, dropout: float, variables: dict[str, str]) -> None:
-    """Train in a folder and write the weights there, as the work of a process with these environment variables."""
+def run(folder: Path, out: str, kind: str, pause: float, dropout: float, variables: Mapping[str, str]) -> None:
+    """Train in a folder and write the weights there: the work of a process, with these environment variables."""
     os.chdir(folder)
     os.environ |= {"DVC_ROOT": str(folder), **variables}
     training.SECONDS = 0.0  # a checkpoint an update
@@ -97,9 +97,12 @@ def run(folder: Path, out: str, kind: str, pause: float, dropout: float, variabl
 
 
 def start(folder: Path, out: str, kind: str, pause: float = 0.0, dropout: float = 0.0, **variables: str) -> BaseProcess:
-    """`run` in a process of its own, to be killed or as one of several; torch is imported once for all of them."""
+    """`run` in a process of its own, to be killed or as one of several, forked from one that has loaded libraries.
+
+    Not ours: each process takes them from the path that pytest has set.
+    """
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["tests.coders.tiny", "transformers.models.bert.modeling_bert"])
+    forks.set_forkserver_preload(["accelerate", "scipy.sparse", "torch", "transformers.models.bert.modeling_bert"])
     process = forks.Process(target=run, args=(folder, out, kind, pause, dropout, variables))
     process.start()
     return process
