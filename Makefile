@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export HF_HUB_OFFLINE := 1
 
-.PHONY: help install install-dev run run-linear test test-remote test-fast lint lock codiesp pr plots reproduce benchmark azurite doctor pull push share reset experiments clean
+.PHONY: help install install-dev run run-linear test test-slow test-remote lint lock codiesp pr plots reproduce benchmark azurite doctor pull push share reset experiments clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,14 +38,14 @@ run-linear: .venv/base  ## the linear coder alone, to its metrics: half a minute
 	$(BIN)/dvc repro evaluate@tfidf
 	@$(BIN)/chartcode compare
 
-test: .venv/dev  ## bare machine to test results: install, the suite
-	$(BIN)/pytest -n 2 -m "not remote"
+test: .venv/dev  ## bare machine to test results: install, the suite; minutes
+	$(BIN)/pytest -n 2 -m "not slow and not remote"
+
+test-slow: .venv/dev  ## what takes longer: whole pipelines, killed and forced, compilers, open data
+	$(BIN)/pytest -n 2 -m "slow and not remote"
 
 test-remote: .venv/dev  ## the tests that push and pull, against Azurite (needs Node and npm)
 	$(BIN)/pytest -n 2 -m remote
-
-test-fast: .venv/dev  ## the suite without its slow tests
-	$(BIN)/pytest -n 2 -m "not slow and not remote"
 
 lint: .venv/dev  ## ruff, format check, mypy strict
 	$(BIN)/ruff check .

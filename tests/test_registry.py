@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,11 +36,10 @@ def train(root: Path, weight: float) -> None:
     commit(root)
 
 
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with two trained models, one after the other; the first is registered as v1.0.0."""
-    folder = tmp_path / "repo"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("made")
     run(folder, "git", "init", "-q", "-b", "main")
     run(folder, "dvc", "init", "-q")
     (folder / "dvc.yaml").write_text(PIPELINE)
@@ -47,8 +47,14 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     train(folder, 0.5)
     run(folder, "gto", "register", "tfidf", "--version", "v1.0.0")
     train(folder, 0.25)
-    monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of one's own, to stand in."""
+    monkeypatch.chdir(shutil.copytree(made, tmp_path / "repo", symlinks=True))
+    return tmp_path / "repo"
 
 
 def weight(folder: Path) -> float:

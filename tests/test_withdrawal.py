@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.checkouts import UP_TO_DATE, commit, copy_tree, run
+from tests.checkouts import UP_TO_DATE, commit, copy_tree, lighten, run
 from tests.hospital import Hospital
 
 pytestmark = pytest.mark.slow
@@ -46,9 +45,7 @@ COPIES = (".dvc/cache", REMOTE)
 def test_a_withdrawn_patient_is_in_no_artifact_no_cache_and_no_remote(tmp_path: Path) -> None:
     checkout = copy_tree(tmp_path / "checkout")
     Hospital.of(PATIENTS).write(checkout / "data/raw/mimic-iv")
-    set_params(
-        checkout, {"source: synthetic": "source: mimic-iv", "min_count: 10": "min_count: 1", "min_df: 5": "min_df: 1"}
-    )
+    lighten(checkout, source="mimic-iv", min_count=1, min_df=1)
     run(checkout, "git", "init", "-q", "-b", "main")
     commit(checkout)
     run(checkout, "dvc", "repro")
@@ -69,7 +66,7 @@ def test_a_withdrawn_patient_is_in_no_artifact_no_cache_and_no_remote(tmp_path: 
     assert traces(checkout, gone, REMOTE)
 
     (checkout / "data/private/withdrawn.csv").write_text(f"subject_id\n{10_000_000 + gone}\n")
-    set_params(checkout, {"exclude: stages/no_exclusions.csv": "exclude: data/private/withdrawn.csv"})
+    lighten(checkout, exclude="data/private/withdrawn.csv")
     run(checkout, "dvc", "repro")
     assert traces(checkout, gone, *DOWNSTREAM) == []
     assert traces(checkout, gone, "metrics") == []
@@ -82,11 +79,3 @@ def test_a_withdrawn_patient_is_in_no_artifact_no_cache_and_no_remote(tmp_path: 
     assert traces(checkout, stays, *COPIES)
     run(checkout, "dvc", "push")
     assert UP_TO_DATE in run(checkout, "dvc", "repro")
-
-
-def set_params(checkout: Path, changes: dict[str, Any]) -> None:
-    text = (checkout / "params.yaml").read_text()
-    for old, new in changes.items():
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    (checkout / "params.yaml").write_text(text)

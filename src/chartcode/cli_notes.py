@@ -105,10 +105,21 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _corpus(one: argparse.ArgumentParser, learned: str, text: str) -> None:
     """What `fit-tagger` and `fit-resolver` have in common."""
     one.add_argument(learned, type=Path, metavar=learned.upper(), help=text)
-    one.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    one.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a new folder, as models/tagger: it holds words of the documents, and is as restricted as they are",
+    )
     one.add_argument("--kinds", nargs="+", default=[], metavar="TYPE", help="types of mentions (default: all)")
     one.add_argument("--dev", type=Path, metavar="FILE", help="other marked documents: print how it does there")
-    one.add_argument("--language", choices=["en", "es"], default="en", help="of the names (default: en)")
+    one.add_argument(
+        "--language",
+        choices=["en", "es"],
+        default="en",
+        help="of the names that are taken (default: en); words are read as English ones",
+    )
 
 
 def _link(chosen: argparse.Namespace) -> None:
@@ -128,7 +139,7 @@ def _link(chosen: argparse.Namespace) -> None:
         if not 0 <= least <= 1:
             raise DataError("--least: from 0 to 1")
         asked = (chosen.tagger, chosen.resolver, listed or model, chosen.encoder)
-        by = by.beyond(unnamed.load(*asked, chosen.language, least))
+        by = by.beyond(unnamed.load(*asked, by.language, least))
     elif chosen.resolver or chosen.encoder or chosen.least is not None:
         raise DataError("--resolver, --encoder, --least: only with --tagger, which finds what they link")
     if chosen.out is not None:

@@ -267,7 +267,6 @@ def test_a_pinned_model_of_the_hub_is_taken_and_then_needs_no_hub(here: Path) ->
     assert other.stderr.count("\n") == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["pickled", "code"])
 def test_a_model_of_the_hub_that_brings_code_or_pickles_is_not_even_fetched(here: Path, how: str) -> None:
     spoil(snapshot(here / "snapshot"), how)

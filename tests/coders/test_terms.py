@@ -304,7 +304,6 @@ def codiesp(folder: Path) -> Iterator[str]:
         yield path.read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_real_spanish_cases(shared_data: Path) -> None:
     texts = list(codiesp(shared_data))
     assert texts

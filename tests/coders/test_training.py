@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +25,7 @@ from chartcode.coders.watching import judged
 from chartcode.errors import DataError
 from chartcode.evaluation.cohort import make
 from chartcode.evaluation.ranking import rank_notes
-from tests.coders.tiny import CODE, LABELS, NETWORKS, TinyNetwork, notes, params
-from tests.conftest import ROOT
+from tests.coders.tiny import CODE, LABELS, NETWORKS, TinyNetwork, notes, params, start
 
 PLACE = Place("tiny", CODE)
 
@@ -281,25 +276,6 @@ def test_a_judgement_of_val_is_what_evaluate_says() -> None:
     assert judged(scores, np.zeros_like(truth)) == {"map": 0.0, "micro_f1": 0.0}
 
 
-def environment(folder: Path) -> dict[str, str]:
-    return {
-        **os.environ,
-        "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
-        "DVC_ROOT": str(folder),
-        "OMP_NUM_THREADS": "1",
-    }
-
-
-def script(folder: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "tests.coders.tiny", *arguments]
-
-
-def weights_when_done(command: list[str], folder: Path, name: str = "whole") -> dict[str, Tensor]:
-    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return load_file(folder / f"{name}.safetensors")
-
-
 def until(path: Path, updates: int, deadline: float = 120) -> Iterator[None]:
     """Wait until a checkpoint is so far."""
     start = time.monotonic()
@@ -314,25 +290,28 @@ def until(path: Path, updates: int, deadline: float = 120) -> Iterator[None]:
         yield
 
 
-@pytest.mark.slow
+def unbroken(kind: str, dropout: float) -> dict[str, Tensor]:
+    network = NETWORKS[kind](dropout)
+    train(network, notes(64, 1), notes(32, 2), params(), None, document_loss)
+    return network.state_dict()
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_run_killed_with_no_warning_ends_as_an_unbroken_one(elsewhere: Path, kind: str) -> None:
-    """kill -9 of the process, the same command again, and again."""
-    command = script(elsewhere, "resumed.safetensors", "0.02", "0.1", kind)
+    """kill -9 of the process, the same again, and again."""
     for updates in (7, 25):
-        process = subprocess.Popen(command, cwd=elsewhere, env=environment(elsewhere), stderr=subprocess.DEVNULL)
+        process = start(elsewhere, "resumed.safetensors", kind, pause=0.02, dropout=0.1)
         for _ in until(elsewhere, updates):
-            assert process.poll() is None, "it ended before it was killed"
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+            assert process.is_alive(), "it ended before it was killed"
+        process.kill()
+        process.join()
     assert not (elsewhere / "resumed.safetensors").exists()
-    resumed = weights_when_done(command, elsewhere, "resumed")
-    for path in kept(elsewhere):
-        path.unlink()
-    assert same_bits(resumed, weights_when_done(script(elsewhere, "whole.safetensors", "0", "0.1", kind), elsewhere))
+    process = start(elsewhere, "resumed.safetensors", kind, dropout=0.1)
+    process.join()
+    assert process.exitcode == 0
+    assert same_bits(load_file(elsewhere / "resumed.safetensors"), unbroken(kind, 0.1))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_two_processes_take_the_steps_of_one(elsewhere: Path, kind: str) -> None:
     """Over gloo, with the variables that `accelerate launch` sets; the second ends without a file of its own."""
@@ -342,15 +321,13 @@ def test_two_processes_take_the_steps_of_one(elsewhere: Path, kind: str) -> None
     processes = []
     for rank in "01":
         told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        variables = environment(elsewhere) | told | {"ACCELERATE_USE_CPU": "true"}
-        command = script(elsewhere, f"process{rank}.safetensors", "0", "0", kind)
-        processes.append(subprocess.Popen(command, cwd=elsewhere, env=variables, stderr=subprocess.PIPE, text=True))
-    said = [process.communicate()[1] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], said
+        processes.append(start(elsewhere, f"process{rank}.safetensors", kind, ACCELERATE_USE_CPU="true", **told))
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
     assert not (elsewhere / "process1.safetensors").exists()
     together = load_file(elsewhere / "process0.safetensors")
-    alone = weights_when_done(script(elsewhere, "alone.safetensors", "0", "0", kind), elsewhere, "alone")
-    for name, weight in alone.items():
+    for name, weight in unbroken(kind, 0.0).items():
         # A key's bias moves no softmax: its gradient is rounding alone, of which Adam makes steps nonetheless.
         if not name.endswith("key.bias"):
             torch.testing.assert_close(together[name], weight, atol=1e-5, rtol=0)

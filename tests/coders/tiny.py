@@ -1,14 +1,13 @@
-"""A training of seconds, for tests: a network of a few hundred weights and notes of random words.
-
-Run as a script it trains and writes its weights, alone, to be killed, or as one of several processes:
-`python -m tests.coders.tiny OUT [SECONDS_A_PIECE [DROPOUT [tiny | transformer]]]`.
-"""
+"""A training of seconds, for tests: a network of a few hundred weights and notes of random words, in any process."""
 
 from __future__ import annotations
 
-import sys
+import multiprocessing
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -82,19 +81,28 @@ def notes(count: int, seed: int) -> Labelled:
     return Labelled(Documents.of(ids), sp.csr_matrix(labels))
 
 
-def main() -> None:
-    out, pause = sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 0.0
+def run(folder: Path, out: str, kind: str, pause: float, dropout: float, variables: Mapping[str, str]) -> None:
+    """Train in a folder and write the weights there: the work of a process, with these environment variables."""
+    os.chdir(folder)
+    os.environ |= {"DVC_ROOT": str(folder), **variables}
     training.SECONDS = 0.0  # a checkpoint an update
 
     def slow(network: Network, ids: Tensor, mask: Tensor, targets: Tensor) -> Tensor:
         time.sleep(pause)
         return document_loss(network, ids, mask, targets)
 
-    kind = sys.argv[4] if len(sys.argv) > 4 else "tiny"
-    network = NETWORKS[kind](float(sys.argv[3]) if len(sys.argv) > 3 else 0.1)
+    network = NETWORKS[kind](dropout)
     train(network, notes(64, 1), notes(32, 2), params(), Place("tiny", CODE), slow)
     save_file(network.state_dict(), out)
 
 
-if __name__ == "__main__":
-    main()
+def start(folder: Path, out: str, kind: str, pause: float = 0.0, dropout: float = 0.0, **variables: str) -> BaseProcess:
+    """`run` in a process of its own, to be killed or as one of several, forked from one that has loaded libraries.
+
+    Not ours: each process takes them from the path that pytest has set.
+    """
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["accelerate", "scipy.sparse", "torch", "transformers.models.bert.modeling_bert"])
+    process = forks.Process(target=run, args=(folder, out, kind, pause, dropout, variables))
+    process.start()
+    return process

@@ -98,7 +98,6 @@ def test_no_pubtator_is_refused_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.slow
 def test_bc5cdr_dev(shared_data: Path) -> None:
     train, dev = (read_pubtator(shared_data / f"bc5cdr/{name}.pubtator.gz") for name in ("train", "dev"))
     model = Inducer.fit(train)

@@ -140,7 +140,6 @@ def notes() -> list[tuple[Truth, Truth]]:
     return pairs_of(case for _, case in hospital(20))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["negated", "family"])
 def test_flags_of_the_synthetic_hospital(notes: list[tuple[Truth, Truth]], flag: str) -> None:
     found = score(notes, flag)
@@ -148,7 +147,6 @@ def test_flags_of_the_synthetic_hospital(notes: list[tuple[Truth, Truth]], flag:
     assert found.f1 >= 0.95
 
 
-@pytest.mark.slow
 def test_what_a_synthetic_note_calls_over_is_historical(notes: list[tuple[Truth, Truth]]) -> None:
     """Its truth does not say whether `a history of pneumonia` is over, so precision is not asked for."""
     found = score(notes, "historical")

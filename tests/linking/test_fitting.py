@@ -39,13 +39,20 @@ def test_the_four_types_of_ncbi_are_one(tmp_path: Path) -> None:
 
 def test_figures_are_those_of_the_other_documents(corpus: Path, tmp_path: Path) -> None:
     dev = tmp_path / "dev.pubtator"
-    dev.write_text(pubtator(9, "Hypertension after lithium.", "A qwxyz of a zzyx.", [("qwxyz", "Disease", "D777")]))
+    dev.write_text(
+        pubtator(
+            9,
+            "Hypertension after lithium.",
+            "A qwxyz of a zzyx.",
+            [("Hypertension", "Disease", "D007"), ("qwxyz", "Disease", "D777")],
+        )
+    )
     written, disease = list(fit_tagger(corpus, tmp_path / "t", [tmp_path / "list.csv"], ["Disease"], dev))
     assert "30 documents" in written
-    assert disease == "Disease: exact spans P 0.000, R 0.000, F1 0.000"
+    assert disease == "Disease: exact spans P 1.000, R 0.500, F1 0.667"
     written, figures = list(fit_resolver(tmp_path / "list.csv", tmp_path / "r", corpus, ["Disease"], None, dev))
     assert "taught by" in written
-    assert figures == "1 mentions: first answer right 0.000, one of the first five 0.000"
+    assert figures == "2 mentions: first answer right 0.500, one of the first five 0.500"
 
 
 def test_nothing_is_written_where_something_is_wrong(corpus: Path, tmp_path: Path) -> None:

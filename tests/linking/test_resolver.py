@@ -138,7 +138,6 @@ def test_without_a_mention_that_can_be_linked_there_is_nothing_to_learn(tmp_path
         Resolver.learn(terms(), [Document("1", "asthma", (), ())])
 
 
-@pytest.mark.slow
 def test_on_bc5cdr_p_means_what_it_says(shared_data: Path) -> None:
     """Learned on 400 abstracts of train, asked on the other 100: of answers with p about .9, about .9 are right."""
     from chartcode.linking.corpora import read_medic, read_pubtator, renamed

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from chartcode.linking.abbreviations import definitions
 from chartcode.linking.corpora import Document
 from chartcode.linking.lexicon import ALL, Hit, Lexicon, MentionLexicon
-from chartcode.linking.short_forms import short_forms
 from chartcode.linking.tokens import Words, words_of
 
 _TOKEN = re.compile(r"[^\W\d_]+|\d+|[^\w\s]|_")
@@ -207,7 +207,7 @@ def _marks(hits: Sequence[Hit], words: Words, place: dict[int, int], tokens: Tok
 def _short_forms(text: str, tokens: Tokens, marks: Sequence[Sequence[str]], folded: Sequence[str]) -> list[str]:
     """`L` for words of a long form; for a short form the end of its long one and the marks there; else `-`."""
     out = ["-"] * len(tokens.words)
-    for defined in short_forms(text):
+    for defined in definitions(text):
         long = [at for at, start in enumerate(tokens.starts) if defined.long_start <= start < defined.long_end]
         if not long:
             continue

@@ -59,11 +59,11 @@ STRENGTH = 3.0
 
 
 class Names:
-    """Something that links notes: a linker, the system of its codes, and the SNOMED CT concepts it knows."""
+    """Something that links notes: a linker, the system of its codes, the SNOMED CT concepts it knows, its language."""
 
-    def __init__(self, linker: Linker, system: str, snomed: Mapping[str, str]) -> None:
+    def __init__(self, linker: Linker, system: str, snomed: Mapping[str, str], language: str) -> None:
         """`snomed` concepts by folded name and by code."""
-        self._linker, self._system, self._snomed = linker, system, snomed
+        self._linker, self._system, self._snomed, self.language = linker, system, snomed, language
         self._unnamed: Unnamed | None = None
 
     def beyond(self, unnamed: Unnamed) -> Self:
@@ -74,7 +74,9 @@ class Names:
     @classmethod
     def of_model(cls, folder: Path) -> Self:
         """The linker that stage `link` wrote."""
-        return cls(Linker.load(Artifact(folder)), ICD10CM, _concepts(list(names(MINI))))
+        artifact = Artifact(folder)
+        linker, language = Linker.load(artifact), str(artifact.json("linker.json")["language"])
+        return cls(linker, ICD10CM, _concepts(list(names(MINI))), language)
 
     @classmethod
     def of_list(cls, path: Path, language: str = "en") -> Self:
@@ -90,7 +92,7 @@ class Names:
         taught = untaught(dictionary.candidates, len(dictionary.surfaces), STRENGTH)
         judge = Judge(taught, dictionary.surfaces["key"].to_pylist(), codes, ALTERNATIVES)
         linker = Linker(Spotter(dictionary.surfaces, language), judge, codes, 0)
-        return cls(linker, listed.system, _concepts(listed.rows))
+        return cls(linker, listed.system, _concepts(listed.rows), language)
 
     def text(self, note: str, min_p: float = 0.0) -> pa.Table:
         """The mentions of one note, schema FOUND."""

@@ -27,10 +27,10 @@ import pycrfsuite
 
 from chartcode.artifacts import Artifact, writing
 from chartcode.errors import ArtifactError, DataError
+from chartcode.linking.abbreviations import definitions
 from chartcode.linking.corpora import Document
 from chartcode.linking.features import NONE, Knowledge, Tokens, features, tokens_of
 from chartcode.linking.lexicon import UNSEEN
-from chartcode.linking.short_forms import short_forms
 from chartcode.linking.tokens import words_of
 
 _KNOWLEDGE = "knowledge.json"
@@ -161,7 +161,7 @@ class Tagger:
         self, text: str, tokens: Tokens, marginals: Sequence[dict[str, float]], found: list[Found]
     ) -> list[Found]:
         kept = {(one.start, one.end): one for one in found}
-        for one in short_forms(text):
+        for one in definitions(text):
             written = re.escape(text[one.start : one.end])
             places = [match.span() for match in re.finditer(rf"(?<!\w){written}(?!\w)", text)]
             long = [kept[span] for span in kept if span[1] == one.long_end and span[0] >= one.long_start - 3]

@@ -89,14 +89,12 @@ def test_too_general_names_are_gone_and_counted(built: Terminology) -> None:
     assert sum(built.dropped.values()) > 100
 
 
-@pytest.mark.slow
 def test_kinds_and_languages_can_be_left_out(source: Path) -> None:
     few = build(params(source, kinds=["alias", "user"], languages="es"))
     assert set(few.terms["language"].to_pylist()) == {"es"}
     assert set(few.terms["kind"].to_pylist()) == {"alias"}
 
 
-@pytest.mark.slow
 def test_another_system_of_the_files_can_be_chosen(source: Path) -> None:
     rows = build(params(source, system="snomed")).terms.to_pylist()
     assert ("400211001", "yellow nail syndrome") in {(row["code"], row["name"]) for row in rows}
@@ -105,7 +103,6 @@ def test_another_system_of_the_files_can_be_chosen(source: Path) -> None:
     assert local.codes.to_pylist()[0] == {"code": "1", "title": "ache", "billable": True, "first": None, "last": None}
 
 
-@pytest.mark.slow
 def test_the_same_files_give_the_same_table(source: Path, built: Terminology) -> None:
     assert build(params(source)).terms.equals(built.terms)
 
