@@ -13,7 +13,7 @@ import pytest
 from chartcode.artifacts import Artifact, writing
 from chartcode.errors import DataError
 from chartcode.folds import patient_folds
-from chartcode.linking import teach
+from chartcode.linking import spotting
 from chartcode.linking.linker import Linker
 from chartcode.linking.teach import LinkParams, link
 from chartcode.tables.cleaning import clean_batch
@@ -139,9 +139,9 @@ def test_the_linker_says_of_a_test_note_what_the_stage_said(tmp_path: Path) -> N
 def test_several_processes_write_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = small(tmp_path)
     run(folder, "one")
-    monkeypatch.setattr(teach, "FEW", 0)
-    monkeypatch.setattr(teach, "TOGETHER", 7)
-    monkeypatch.setattr(teach, "cores", lambda: 2)
+    monkeypatch.setattr(spotting, "FEW", 0)
+    monkeypatch.setattr(spotting, "TOGETHER", 7)
+    monkeypatch.setattr(spotting, "cores", lambda: 2)
     run(folder, "two")
     names = ("linker/surfaces.parquet", "linker/candidates.parquet", "linker/linker.json", "mentions/mentions.parquet")
     for name in names:
@@ -170,6 +170,21 @@ def test_evidence_gives_names_and_is_asked_for_only_where_there_is_some(tmp_path
     assert len(told) == 98
     assert {(m["code"], m["source"]) for m in told} == {("Z00", "mention")}
     assert "Q99" not in {a["code"] for m in mentions for a in m["alternatives"]}
+
+
+def test_a_name_that_one_note_gave_covers_no_other_name_there(tmp_path: Path) -> None:
+    """In train as in new notes: else what a longer name covers would be lost where train can see it, and nowhere else."""
+    texts = ["Pneumonia here."] * 20 + ["Nasty pneumonia now."] * 2
+    folder = hospital(tmp_path, texts, [["J189"]] * 22, ["train"] * 21 + ["test"])
+    row = {"note_id": "n020", "icd_code": "J189", "mention": 0, "start": 0, "end": 15, "kind": "span"}
+    with writing(folder / "data/bronze2", "test") as writer:
+        writer.parquet("evidence.parquet", pa.Table.from_pylist([row], schema=EVIDENCE_SCHEMA))
+        writer.parquet("discharge.parquet", Artifact(folder / "data/bronze").table("discharge.parquet"))
+    (folder / "data/bronze").rename(folder / "data/old")
+    (folder / "data/bronze2").rename(folder / "data/bronze")
+    mentions, _ = run(folder, learn_from="evidence")
+    keys = {m["note_id"]: m["key"] for m in mentions}
+    assert (keys["n020"], keys["n021"]) == ("pneumonia", "nasty pneumonia")
 
 
 def test_a_hospital_without_icd_10_is_refused_in_one_line(tmp_path: Path) -> None:

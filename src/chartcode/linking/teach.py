@@ -8,9 +8,7 @@ Legend: N notes, M mentions, S surfaces, C codes.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -28,18 +26,16 @@ from chartcode.linking.dictionary import Dictionary, compile_terms
 from chartcode.linking.flags import ORDER
 from chartcode.linking.linker import OF_ALL, SIDES, Judge, contexts, save, years_of
 from chartcode.linking.marks import mark_terms, marked_train
-from chartcode.linking.mentions import MENTIONS, READS, SPOTTED, Spotter
+from chartcode.linking.mentions import MENTIONS, SPOTTED
 from chartcode.linking.places import TRAIN_FILE
 from chartcode.linking.places import learn as learn_places
+from chartcode.linking.spotting import spot
 from chartcode.linking.terminology.editions import Codes
 from chartcode.pair_trees import PairParams
-from chartcode.parallel import cores
 from chartcode.params import NonNegative, Positive, Section, Seed
 from chartcode.tables.labels import Gold
 
 Array = np.ndarray[Any, Any]
-TOGETHER = 256  # notes a process takes at once
-FEW = 2048  # notes that one process reads faster than several start
 # Contexts (linker.contexts) in which a surface counts as seen: affirmed, historical, uncertain; none found by a bag.
 COUNTED = (0, *(1 + ORDER.index(flag) for flag in ("historical", "uncertain")))
 
@@ -90,7 +86,9 @@ def link(
     notes = silver.table("notes.parquet", ["note_id", "subject_id", "hadm_id", "year"])
     rows = {note_id: row for row, note_id in enumerate(notes["note_id"].to_pylist())}
     spotted = mentions.path("spotted.parquet")
-    mentions.parquet("spotted.parquet", _spot(silver, dictionary, params.language, len(rows)), SPOTTED)
+    mentions.parquet(
+        "spotted.parquet", spot(silver, dictionary.surfaces, params.language, np.full(len(rows), OF_ALL), {}), SPOTTED
+    )
     train = gold.split == "train"
     folds = patient_folds(gold.subject_id.tolist(), params.folds, params.seed)
     taught, without = untaught(dictionary.candidates, len(dictionary.surfaces), params.strength), None
@@ -102,6 +100,10 @@ def link(
     years, of_fold = years_of(notes, params.year), np.where(train, folds, OF_ALL)
     if without is not None:
         judge = Judge(taught, keys, codes, params.alternatives, without)
+        if marked:
+            hidden = {fold: _of_fold_alone(dictionary, judge, fold) for fold in range(params.folds)}
+            again = spot(silver, dictionary.surfaces, params.language, of_fold, hidden)
+            mentions.parquet("spotted.parquet", again, SPOTTED)
         taught = with_factors(taught, *_promises(judge, mentions, rows, gold.hadm_id, truth, train, years, of_fold))
     judge = Judge(taught, keys, codes, params.alternatives, without)
     written = mentions.parquet(
@@ -122,47 +124,12 @@ def link(
     return {"notes": len(rows), "mentions": written, "surfaces": len(keys), "factors": dict(taught.factors)}
 
 
-_spotter: Spotter | None = None  # of a process that spots
-
-
-def _ready(surfaces: pa.Table, language: str) -> None:
-    global _spotter  # noqa: PLW0603 - a process has one
-    _spotter = Spotter(surfaces, language)
-
-
-def _spot_batch(notes: pa.RecordBatch) -> pa.Table:
-    if _spotter is None:
-        raise RuntimeError("no dictionary")
-    return _spotter.table(notes)
-
-
-def _spot(silver: Artifact, dictionary: Dictionary, language: str, notes: int) -> Iterator[pa.RecordBatch]:
-    """SPOTTED of all notes, in their order."""
-    batches = silver.batches("notes.parquet", list(READS), TOGETHER)
-    with tqdm(total=notes, desc="link", unit=" notes", disable=None, leave=False) as bar:
-        if notes <= FEW or cores() == 1:
-            spotter = Spotter(dictionary.surfaces, language)
-            for batch in batches:
-                yield from spotter.table(batch).combine_chunks().to_batches()
-                bar.update(batch.num_rows)
-            return
-        workers = cores()
-        with ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn"), _ready, (dictionary.surfaces, language)
-        ) as pool:
-            waiting: list[tuple[int, Any]] = []
-            for batch in batches:
-                waiting.append((batch.num_rows, pool.submit(_spot_batch, batch)))
-                if len(waiting) > 2 * workers:
-                    yield from _taken(waiting, bar)
-            while waiting:
-                yield from _taken(waiting, bar)
-
-
-def _taken(waiting: list[tuple[int, Any]], bar: Any) -> Iterator[pa.RecordBatch]:
-    rows, future = waiting.pop(0)
-    yield from future.result().combine_chunks().to_batches()
-    bar.update(rows)
+def _of_fold_alone(dictionary: Dictionary, judge: Judge, fold: int) -> Array:
+    """The surfaces that nothing but this fold of train gives."""
+    marked = np.flatnonzero(pc.equal(dictionary.surfaces["kind"], "mention").to_numpy(zero_copy_only=False))
+    asked = pa.table({"surface": pa.array(marked, pa.int32())})
+    found: Array = marked[~judge.offered(asked, np.zeros_like(marked), np.full_like(marked, fold))]
+    return found
 
 
 def _batches(mentions: Writer, rows: Mapping[str, int]) -> Iterator[tuple[pa.Table, Array]]:
