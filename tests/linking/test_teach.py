@@ -173,7 +173,7 @@ def test_evidence_gives_names_and_is_asked_for_only_where_there_is_some(tmp_path
 
 
 def test_a_name_that_one_note_gave_covers_no_other_name_there(tmp_path: Path) -> None:
-    """In train as in new notes: else what a longer name covers would be lost where train can see it, and nowhere else."""
+    """As in new notes: else what a longer name covers would be lost where train can see it, and nowhere else."""
     texts = ["Pneumonia here."] * 20 + ["Nasty pneumonia now."] * 2
     folder = hospital(tmp_path, texts, [["J189"]] * 22, ["train"] * 21 + ["test"])
     row = {"note_id": "n020", "icd_code": "J189", "mention": 0, "start": 0, "end": 15, "kind": "span"}

@@ -232,7 +232,7 @@ def _of_notes(mentions: Writer, note_ids: list[str]) -> pa.Table:
     """What places.py reads of the mentions written of these notes."""
     from pyarrow import parquet as pq
 
-    columns, wanted = ["note_id", "start", "end", "alternatives"], pa.array(note_ids)
+    columns, wanted = ["note_id", "start", "end", "alternatives"], pa.array(note_ids, pa.string())
     with pq.ParquetFile(mentions.path("mentions.parquet"), page_checksum_verification=True) as file:
         batches = file.iter_batches(1 << 16, columns=columns)
         some = [batch.filter(pc.is_in(batch.column("note_id"), wanted)) for batch in batches]
