@@ -144,3 +144,6 @@ def test_end_to_end_by_the_commands(
     assert pq.read_table("found.parquet")["code"].to_pylist() == ["D008", "D003", "D003"]
     assert main(["fit-resolver", "all.csv", "--out", "resolver"]) == 1
     assert "exists; name a new folder" in capsys.readouterr().err
+    for folder, what in (("--tagger", "tagger"), ("--resolver", "resolver")):
+        assert main([*link, "--tagger", "tagger", folder, "nowhere"]) == 1
+        assert f"nowhere: not found; `chartcode fit-{what}` makes a {what}" in capsys.readouterr().err

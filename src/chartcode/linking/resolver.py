@@ -141,6 +141,8 @@ class Resolver:
 
         With another encoder, with none or with one too many: a DataError.
         """
+        if not folder.is_dir():
+            raise DataError(f"{folder}: not found; `chartcode fit-resolver` makes a resolver")
         artifact = Artifact(folder)
         try:
             settings = artifact.json(_SETTINGS)

@@ -106,6 +106,8 @@ class Tagger:
     @classmethod
     def load(cls, folder: Path) -> Tagger:
         """Open a written folder. Raises ArtifactError in one line where a byte of it is not as written."""
+        if not folder.is_dir():
+            raise DataError(f"{folder}: not found; `chartcode fit-tagger` makes a tagger")
         artifact = Artifact(folder)
         try:
             settings = artifact.json(_SETTINGS)
