@@ -41,6 +41,8 @@ def traces(folder: Path, number: int, *places: str) -> list[str]:
 
 
 DOWNSTREAM = ("data/bronze", "data/silver", "data/split", "data/gold", "data/scores", "data/evaluation", "models")
+# Of samples of the notes, or of what each note names: who stays may come and go there, who withdrew may not stay.
+ALSO = ("data/mentions", "data/extracted", "data/explained", "reports", "metrics")
 COPIES = (".dvc/cache", REMOTE)
 
 
@@ -65,6 +67,8 @@ def test_a_withdrawn_patient_is_in_no_artifact_no_cache_and_no_remote(tmp_path: 
     before = traces(checkout, gone, *DOWNSTREAM)
     for artifact in ("data/bronze/", "data/silver/", "data/split/", "data/gold/", "models/"):
         assert any(path.startswith(artifact) for path in before), artifact
+    assert traces(checkout, gone, "data/mentions")
+    assert traces(checkout, gone, "data/extracted")
     assert traces(checkout, gone, ".dvc/cache")
     assert traces(checkout, gone, REMOTE)
 
@@ -72,7 +76,7 @@ def test_a_withdrawn_patient_is_in_no_artifact_no_cache_and_no_remote(tmp_path: 
     lighten(checkout, exclude="data/private/withdrawn.csv")
     run(checkout, "dvc", "repro")
     assert traces(checkout, gone, *DOWNSTREAM) == []
-    assert traces(checkout, gone, "metrics") == []
+    assert traces(checkout, gone, *ALSO) == []
     assert str(10_000_000 + gone) not in (checkout / "dvc.lock").read_text()
     assert len(traces(checkout, stays, *DOWNSTREAM)) == len(before)
 
