@@ -34,7 +34,7 @@ run: .venv/base  ## bare machine to metrics on the synthetic hospital: install, 
 	@$(BIN)/chartcode compare
 
 # Its page needs what notes name, which takes several times as long: dvc repro report@tfidf.
-run-linear: .venv/base  ## the linear coder alone, to its metrics: half a minute; minutes on full MIMIC-IV
+run-linear: .venv/base  ## the linear coder alone, to its metrics: under a minute; minutes on full MIMIC-IV
 	$(BIN)/dvc repro evaluate@tfidf
 	@$(BIN)/chartcode compare
 
