@@ -24,12 +24,7 @@ def command(
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Make the commands known to the parser."""
     mentions = command(commands, "link", _link, "the concepts that notes mention: place, code, p, negated or not")
-    mentions.add_argument(
-        "notes", type=Path, metavar="FILE", help="one note (.txt), or CSV, CSV.gz or Parquet of notes"
-    )
-    mentions.add_argument(
-        "--out", type=Path, metavar="FILE", help="a new .csv or .parquet file (default, of one note: print)"
-    )
+    _notes(mentions, ".csv or .parquet")
     names = mentions.add_mutually_exclusive_group()
     names.add_argument(
         "--model", type=Path, metavar="DIR", help="what stage `link` wrote (default: models/linker, if it is there)"
@@ -83,10 +78,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     extract = command(
         commands, "extract", _extract, "medications, problem-treatment pairs and a summary of each note, as JSON"
     )
-    extract.add_argument("notes", type=Path, metavar="FILE", help="one note (.txt), or CSV, CSV.gz or Parquet of notes")
-    extract.add_argument(
-        "--out", type=Path, metavar="FILE", help="a new .csv, .parquet or .jsonl file (default, of one note: print)"
-    )
+    _notes(extract, ".csv, .parquet or .jsonl")
     extract.add_argument(
         "--linker", type=Path, metavar="DIR", help="name diagnoses by the linker there, models/linker (default: none)"
     )
@@ -100,6 +92,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     fit_types = command(commands, "fit-note-types", _fit_note_types, "fit a classifier of note types and specialties")
     fit_types.add_argument("notes", type=Path, metavar="FILE", help="CSV or CSV.gz: transcription, medical_specialty")
     fit_types.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+
+
+def _notes(one: argparse.ArgumentParser, suffixes: str) -> None:
+    """What `link` and `extract` have in common."""
+    one.add_argument("notes", type=Path, metavar="FILE", help="one note (.txt), or CSV, CSV.gz or Parquet of notes")
+    one.add_argument("--out", type=Path, metavar="FILE", help=f"a new {suffixes} file (default, of one note: print)")
 
 
 def _corpus(one: argparse.ArgumentParser, learned: str, text: str) -> None:
@@ -122,13 +120,17 @@ def _corpus(one: argparse.ArgumentParser, learned: str, text: str) -> None:
     )
 
 
+def _refuse_beyond(option: str, p: float) -> None:
+    if not 0 <= p <= 1:
+        raise DataError(f"{option}: from 0 to 1")
+
+
 def _link(chosen: argparse.Namespace) -> None:
     from chartcode.linking import files
     from chartcode.linking.terminology.user import MINI
     from chartcode.predict import read_note
 
-    if not 0 <= chosen.min_p <= 1:
-        raise DataError("--min-p: from 0 to 1")
+    _refuse_beyond("--min-p", chosen.min_p)
     model = chosen.model or Path("models/linker")
     listed = chosen.names or MINI if chosen.names or not (chosen.model or model.is_dir()) else None
     by = files.Names.of_list(listed, chosen.language) if listed else files.Names.of_model(model)
@@ -136,8 +138,7 @@ def _link(chosen: argparse.Namespace) -> None:
         from chartcode.linking import unnamed
 
         least = unnamed.LEAST if chosen.least is None else chosen.least
-        if not 0 <= least <= 1:
-            raise DataError("--least: from 0 to 1")
+        _refuse_beyond("--least", least)
         asked = (chosen.tagger, chosen.resolver, listed or model, chosen.encoder)
         by = by.beyond(unnamed.load(*asked, by.language, least))
     elif chosen.resolver or chosen.encoder or chosen.least is not None:
@@ -172,8 +173,7 @@ def _extract(chosen: argparse.Namespace) -> None:
 
     if chosen.out is None and chosen.notes.suffix.lower() != ".txt":
         raise DataError("--out: needed for a file of notes")
-    if not 0 <= chosen.min_p <= 1:
-        raise DataError("--min-p: from 0 to 1")
+    _refuse_beyond("--min-p", chosen.min_p)
     readers = Readers.load(chosen.linker, chosen.note_types, chosen.min_p)
     if chosen.out is None:
         sys.stdout.write(extract_text(chosen.notes, readers).model_dump_json(indent=2) + "\n")
